@@ -8,14 +8,10 @@ EXPECTED = (
         ("warehouse", "GET /credit", "", []),
         ("storefront", "GET /price", "lamp", [("pricing", "GET /weight", "lamp", [])]),
         ("storefront", "GET /price", "desk", [("pricing", "GET /weight", "desk", [])]),
-        (
-            "storefront",
-            "GET /depot/north/stock",
-            "chair",
-            [("storefront", "POST /depot/north/reserve", "chair", [])],
-        ),
+        ("storefront", "GET /depot/north/stock", "chair", []),
         ("storefront", "GET /depot/east/stock", "chair", []),
         ("storefront", "GET /depot/south/stock", "chair", []),
+        ("storefront", "POST /depot/north/reserve", "chair", []),
     ],
 )
 """What one order must make: service, request, article, and what is made on its behalf."""

@@ -9,7 +9,7 @@
 
 #include <limits.h>
 
-#define WARNINGS_MAX 32
+#define WARNINGS_MAX 64
 #define WARNING_SIZE 320
 #define VALUE_SHOWN  40
 
@@ -268,6 +268,8 @@ static const struct shim_setting settings[] = {
 
 #define SETTINGS (sizeof(settings) / sizeof(settings[0]))
 
+/* One for each variable, and what reconcile() may add. */
+_Static_assert(SETTINGS + 4 <= WARNINGS_MAX, "a warning could be lost");
 static char warnings[WARNINGS_MAX][WARNING_SIZE];
 static unsigned warning_count;
 
@@ -281,16 +283,13 @@ const struct shim_config_doc *shim_config_doc(unsigned index)
     return index < SETTINGS ? &settings[index].doc : NULL;
 }
 
-/* Begins a line, false when there is no more room: the last one says so. */
+/* Begins a line, false when there is no more room. */
 static bool warning_begin(struct shim_buf *buf)
 {
     if (warning_count == WARNINGS_MAX)
         return false;
     shim_buf_init(buf, warnings[warning_count++], WARNING_SIZE);
-    if (warning_count < WARNINGS_MAX)
-        return true;
-    shim_buf_add_text(buf, "more settings could not be read");
-    return false;
+    return true;
 }
 
 /* As much of a value as tells which one it is, in quotes; what could steer a terminal is left out.

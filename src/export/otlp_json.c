@@ -288,6 +288,31 @@ static bool keep(struct shim_buf *buf, size_t mark)
     return false;
 }
 
+static void add_resource_value(struct shim_buf *buf,
+                               const struct shim_resource_attribute *attribute)
+{
+    const char *text = attribute->text;
+
+    if (!text) {
+        shim_buf_add_text(buf, "{\"intValue\":\"");
+        shim_buf_add_i64(buf, attribute->number);
+        shim_buf_add_text(buf, "\"}");
+        return;
+    }
+    if (attribute->items == 0) {
+        add_text_field(buf, "{\"stringValue\":", text);
+        shim_buf_add_char(buf, '}');
+        return;
+    }
+    shim_buf_add_text(buf, "{\"arrayValue\":{\"values\":[");
+    for (unsigned i = 0; i < attribute->items; i++) {
+        add_text_field(buf, i > 0 ? ",{\"stringValue\":" : "{\"stringValue\":", text);
+        shim_buf_add_char(buf, '}');
+        text += strlen(text) + 1;
+    }
+    shim_buf_add_text(buf, "]}}");
+}
+
 bool shim_otlp_json_begin(struct shim_buf *buf, const struct shim_resource *resource)
 {
     size_t mark = buf->len;
@@ -296,14 +321,9 @@ bool shim_otlp_json_begin(struct shim_buf *buf, const struct shim_resource *reso
     for (unsigned i = 0; i < resource->count; i++) {
         const struct shim_resource_attribute *attribute = &resource->attribute[i];
         add_text_field(buf, i > 0 ? ",{\"key\":" : "{\"key\":", attribute->key);
-        if (attribute->text) {
-            add_text_field(buf, ",\"value\":{\"stringValue\":", attribute->text);
-        } else {
-            shim_buf_add_text(buf, ",\"value\":{\"intValue\":\"");
-            shim_buf_add_i64(buf, attribute->number);
-            shim_buf_add_char(buf, '"');
-        }
-        shim_buf_add_text(buf, "}}");
+        shim_buf_add_text(buf, ",\"value\":");
+        add_resource_value(buf, attribute);
+        shim_buf_add_char(buf, '}');
     }
     shim_buf_add_text(buf, "]},\"scopeSpans\":[{\"scope\":{\"name\":\"" SHIM_NAME
                            "\",\"version\":\"" SHIM_VERSION "\"},\"spans\":[");

@@ -51,7 +51,7 @@ static void write_json(const uint8_t *data, size_t size)
 {
     static char text[TEXT_SIZE];
     static const struct shim_resource resource = {.count = 1,
-                                                  .attribute = {{"service.name", "x", 0}}};
+                                                  .attribute = {{"service.name", "x", 0, 0}}};
     const uint8_t *end = data + size;
     const uint8_t *message;
     struct shim_buf buf;

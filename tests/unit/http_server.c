@@ -22,6 +22,7 @@ struct http_server {
     int stop[2]; /* a pipe: closed to stop */
     pthread_t thread;
     sem_t closed;
+    _Atomic int connection; /* the open one */
     unsigned connections;
     struct http_request request[REQUESTS_MAX];
     unsigned request_count;
@@ -128,6 +129,7 @@ static void *server_main(void *data)
         must(fd >= 0, "accept");
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
         server->connections++;
+        server->connection = fd;
         while (serve(server, fd))
             continue;
         close(fd);
@@ -164,6 +166,12 @@ void http_server_wait_closed(struct http_server *server, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
         must(sem_wait(&server->closed) == 0, "sem_wait");
+}
+
+void http_server_say(struct http_server *server, const char *text)
+{
+    must(send(server->connection, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text),
+         "send");
 }
 
 void http_server_stop(struct http_server *server)

@@ -29,6 +29,10 @@ unsigned http_server_port(const struct http_server *server);
 /* Waits until the server itself has closed this many connections. */
 void http_server_wait_closed(struct http_server *server, unsigned count);
 
+/* Says something on the connection that is open now, unasked. The client must have had its answer.
+ */
+void http_server_say(struct http_server *server, const char *text);
+
 /* Ends the thread; then the requests can be looked at. */
 void http_server_stop(struct http_server *server);
 unsigned http_server_requests(const struct http_server *server);

@@ -9,6 +9,7 @@ import threading
 
 ANSWERS = {
     "/v1/traces": (200, {}, b""),
+    "/hang-on-second": (200, {}, b""),
     "/busy": (503, {"Retry-After": "7"}, b"later"),
     "/huge": (400, {}, b"x" * (1 << 20)),
     "/bomb": (200, {"Content-Encoding": "gzip"}, gzip.compress(b"y" * (10 << 20))),
@@ -25,13 +26,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         super().setup()
         Handler.connections += 1
         self.connection_number = Handler.connections
+        self.requests = 0
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         print(self.connection_number, self.command, self.path, len(body), sum(body),
               self.headers.get("Content-Encoding", "-"), self.headers.get("Authorization", "-"),
               flush=True)
-        if self.path == "/hang":
+        self.requests += 1
+        if self.path == "/hang-on-second" and self.requests == 2:
             self.rfile.read(1)
             self.close_connection = True
             return

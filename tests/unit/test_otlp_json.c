@@ -15,14 +15,18 @@
 #include <cmocka.h>
 
 static const struct shim_resource resource = {
-    .count = 2,
-    .attribute = {{"service.name", "sh\"op", 0}, {"process.pid", NULL, 4242}},
+    .count = 3,
+    .attribute = {{"service.name", "sh\"op", 0, 0},
+                  {"process.pid", NULL, 4242, 0},
+                  {"process.command_args", "a\0\0b c", 0, 3}},
 };
 
 #define HEAD                                                                                       \
     "{\"resourceSpans\":[{\"resource\":{\"attributes\":["                                          \
     "{\"key\":\"service.name\",\"value\":{\"stringValue\":\"sh\\\"op\"}},"                         \
-    "{\"key\":\"process.pid\",\"value\":{\"intValue\":\"4242\"}}]},"                               \
+    "{\"key\":\"process.pid\",\"value\":{\"intValue\":\"4242\"}},"                                 \
+    "{\"key\":\"process.command_args\",\"value\":{\"arrayValue\":{\"values\":["                    \
+    "{\"stringValue\":\"a\"},{\"stringValue\":\"\"},{\"stringValue\":\"b c\"}]}}}]},"              \
     "\"scopeSpans\":[{\"scope\":{\"name\":\"otelshim\",\"version\":\"0.1.0\"},\"spans\":["
 #define TAIL                                                                                       \
     "],\"schemaUrl\":\"https://opentelemetry.io/schemas/1.44.0\"}],"                               \

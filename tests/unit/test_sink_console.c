@@ -5,6 +5,7 @@
 #include "record_build.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pty.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -44,7 +45,7 @@ static int setup(void **state)
     assert_non_null(f);
     f->config.memory_limit = 16 << 20;
     f->resource.count = 1;
-    f->resource.attribute[0] = (struct shim_resource_attribute){"service.name", "shop", 0};
+    f->resource.attribute[0] = (struct shim_resource_attribute){"service.name", "shop", 0, 0};
     f->environment.config = &f->config;
     f->environment.resource = &f->resource;
     f->environment.counters = &f->counters;
@@ -360,6 +361,19 @@ static void assert_lost(struct fixture *f, int fd)
     printed(f, &spec, 1);
 }
 
+/* A pair of connected datagram sockets on the loopback interface. */
+static void connect_pair(int *ret_near, int *ret_far)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(address);
+
+    *ret_near = socket(AF_INET, SOCK_DGRAM, 0);
+    *ret_far = socket(AF_INET, SOCK_DGRAM, 0);
+    assert_int_equal(bind(*ret_far, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(getsockname(*ret_far, (struct sockaddr *)&address, &len), 0);
+    assert_int_equal(connect(*ret_near, (struct sockaddr *)&address, len), 0);
+}
+
 /* The host closed stderr, and the number 2 is a file or a connection of its own now. */
 static void test_stderr_is_something_else(void **state)
 {
@@ -369,7 +383,9 @@ static void test_stderr_is_something_else(void **state)
     int pair[2];
     int full = open("/dev/full", O_WRONLY);
     int null = open("/dev/null", O_RDONLY);
-    int inet = socket(AF_INET, SOCK_DGRAM, 0);
+    char byte;
+    int inet;
+    int far;
 
     assert_non_null(other);
     assert_lost(f, fileno(other));
@@ -377,7 +393,9 @@ static void test_stderr_is_something_else(void **state)
     assert_int_equal(st.st_size, 0);
     assert_lost(f, full);
     assert_lost(f, null);
+    connect_pair(&inet, &far);
     assert_lost(f, inet);
+    assert_int_equal(recv(far, &byte, 1, MSG_DONTWAIT), -1);
     assert_int_equal(pipe(pair), 0);
     close(pair[0]);
     signal(SIGPIPE, SIG_IGN);
@@ -390,6 +408,7 @@ static void test_stderr_is_something_else(void **state)
     close(full);
     close(null);
     close(inet);
+    close(far);
 }
 
 /* Spans that were taken in before are counted when they cannot be printed. */

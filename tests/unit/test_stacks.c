@@ -8,6 +8,7 @@
 #include "trace/record.h"
 
 #include <dlfcn.h>
+#include <link.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -275,6 +276,33 @@ static void test_own_frames_are_left_out(void **state)
     run("rm -r %s", directory);
 }
 
+/* The last call of a function that calls abort() returns behind its end. */
+static void test_return_address_behind_the_function(void **state)
+{
+    void *function = dlsym(RTLD_DEFAULT, "gnu_get_libc_version");
+    const ElfW(Sym) * symbol;
+    Dl_info info;
+    char expected[60];
+    char *text;
+    void *address;
+
+    (void)state;
+    assert_non_null(function);
+    assert_int_not_equal(dladdr1(function, &info, (void **)&symbol, RTLD_DL_SYMENT), 0);
+    address = (char *)function + symbol->st_size;
+    text = resolved(&address, 1);
+    assert_non_null(text);
+    snprintf(expected, sizeof(expected), "gnu_get_libc_version+0x%lx (libc.so.6+0x",
+             (long)symbol->st_size);
+    assert_int_equal(strncmp(text, expected, strlen(expected)), 0);
+    free(text);
+    address = function; /* belongs to what stands before */
+    text = resolved(&address, 1);
+    assert_non_null(text);
+    assert_null(strstr(text, "gnu_get_libc_version"));
+    free(text);
+}
+
 static void test_cplusplus_names(void **state)
 {
     void *library = dlopen("libstdc++.so.6", RTLD_NOW | RTLD_GLOBAL);
@@ -427,6 +455,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_module_on_disk),
         cmocka_unit_test(test_own_frames_are_left_out),
         cmocka_unit_test(test_addresses_that_are_none),
+        cmocka_unit_test(test_return_address_behind_the_function),
         cmocka_unit_test(test_cplusplus_names),
         cmocka_unit_test(test_long_stacks),
         cmocka_unit_test(test_other_records_stay_as_they_are),

@@ -19,6 +19,14 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+/* A handle whose descriptor was taken is left behind on purpose
+ * (a_stolen_descriptor_is_left_alone). */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libcurl.so\nleak:libssl.so\nleak:libcrypto.so\n";
+}
+
 static _Atomic uint32_t phase;
 static const char *server_script;
 static char directory[] = "/tmp/otelshim-test-XXXXXX";
@@ -198,12 +206,14 @@ static void answers(void **state)
         const char *path;
         int status;
         size_t len;
-        char first;
-    } cases[] = {{"/busy", 503, 5, 'l'},
-                 {"/huge", 400, SHIM_POST_BODY_MAX, 'x'},
-                 {"/bomb", 200, SHIM_POST_BODY_MAX, 'y'},
-                 {"/packed", 200, 5, 'h'},
-                 {"/garbage", 200, 0, 0}};
+        char last;
+        const char *retry_after;
+        const char *content_type;
+    } cases[] = {{"/busy", 503, 5, 'r', "7", ""},
+                 {"/huge", 400, SHIM_POST_BODY_MAX, 'x', "", ""},
+                 {"/bomb", 200, SHIM_POST_BODY_MAX, 'y', "", ""},
+                 {"/packed", 200, 5, 'o', "", "text/packed"},
+                 {"/garbage", 200, 0, 0, "", ""}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct rig rig;
         rig_start(&rig, cases[i].path);
@@ -211,11 +221,9 @@ static void answers(void **state)
         assert_int_equal(rig.result.status, cases[i].status);
         assert_int_equal(rig.result.body_len, cases[i].len);
         if (cases[i].len > 0)
-            assert_int_equal(rig.result.body[cases[i].len - 1],
-                             cases[i].len == 5 ? (cases[i].first == 'l' ? 'r' : 'o')
-                                               : cases[i].first);
-        assert_string_equal(rig.result.retry_after, i == 0 ? "7" : "");
-        assert_string_equal(rig.result.content_type, i == 3 ? "text/packed" : "");
+            assert_int_equal(rig.result.body[cases[i].len - 1], cases[i].last);
+        assert_string_equal(rig.result.retry_after, cases[i].retry_after);
+        assert_string_equal(rig.result.content_type, cases[i].content_type);
         rig_stop(&rig);
     }
 }
@@ -249,15 +257,15 @@ static void a_client_certificate(void **state)
     }
 }
 
+/* On a connection that exists: its making has no part in the time. */
 static void no_answer_in_time(void **state)
 {
     (void)state;
     struct rig rig;
     struct iovec body = {(char *)"x", 1};
-    rig_start(&rig, "/hang");
-    /* The first may end within the handshake where the machine is slow; the time is enough for
-     * most. */
-    assert_int_equal(post_for(&rig, &body, 1, 1000), SHIM_POST_TIMEOUT);
+    rig_start(&rig, "/hang-on-second");
+    assert_int_equal(post(&rig), SHIM_POST_ANSWERED);
+    assert_int_equal(post_for(&rig, &body, 1, 500), SHIM_POST_TIMEOUT);
     rig_stop(&rig);
 }
 
