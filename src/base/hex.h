@@ -8,7 +8,8 @@
 /* Writes 2 * len digits to `text`, no NUL. */
 void shim_hex_encode(char *text, const uint8_t *bytes, size_t len);
 
-/* Reads 2 * len digits; lower case only (W3C Trace Context 3.2.2.3). False: nothing usable written. */
+/* Reads 2 * len digits; lower case only (W3C Trace Context 3.2.2.3). False: nothing usable written.
+ */
 bool shim_hex_decode(uint8_t *ret_bytes, const char *text, size_t len);
 
 /* The same, but takes upper case too (B3, Jaeger, X-Ray). */

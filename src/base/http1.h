@@ -1,5 +1,5 @@
-/* Incremental parser of one HTTP/1.x response (RFC 9112): fed as bytes arrive, split anywhere. Used for
- * the collector's answers. Bounded: heads over SHIM_HTTP1_HEAD_MAX are an error. Leaf. */
+/* Incremental parser of one HTTP/1.x response (RFC 9112): fed as bytes arrive, split anywhere. Used
+ * for the collector's answers. Bounded: heads over SHIM_HTTP1_HEAD_MAX are an error. Leaf. */
 #pragma once
 
 #include "str.h"
@@ -39,8 +39,8 @@ struct shim_http1_response {
 void shim_http1_init(struct shim_http1_response *response, char *body, size_t body_cap,
                      bool head_request);
 
-/* Takes in bytes. 1: the response is complete (*ret_used bytes were part of it); 0: more is wanted; -EPROTO:
- * not HTTP/1, or over a limit. */
+/* Takes in bytes. 1: the response is complete (*ret_used bytes were part of it); 0: more is wanted;
+ * -EPROTO: not HTTP/1, or over a limit. */
 int shim_http1_feed(struct shim_http1_response *response, const char *data, size_t len,
                     size_t *ret_used);
 

@@ -147,6 +147,9 @@ struct http_server *http_server_start(const struct http_step *steps, unsigned co
     server->step = steps;
     server->step_count = count;
     server->listener = socket(AF_INET, SOCK_STREAM, 0);
+    /* Little room: large requests come in pieces that end anywhere. */
+    must(setsockopt(server->listener, SOL_SOCKET, SO_RCVBUF, &(int){131072}, sizeof(int)) == 0,
+         "setsockopt");
     must(bind(server->listener, (struct sockaddr *)&name, len) == 0, "bind");
     must(listen(server->listener, 16) == 0, "listen");
     must(getsockname(server->listener, (struct sockaddr *)&name, &len) == 0, "getsockname");

@@ -204,7 +204,7 @@ static void headers_that_cannot_be_sent(void **state)
 static void many_pieces_arrive_in_order(void **state)
 {
     (void)state;
-    enum { PIECES = 3000, SIZE = 1999 };
+    enum { PIECES = 3000, SIZE = 3999 };
     static const struct http_step steps[] = {{.answer = OK_EMPTY}};
     struct rig rig;
     static char memory[PIECES][SIZE];
