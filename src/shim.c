@@ -14,7 +14,9 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <linux/close_range.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
@@ -37,6 +39,7 @@ static _Atomic int exporter_pid;
 static uint64_t load_time_ns;
 static char exporter_path[PATH_MAX];
 static _Atomic uint64_t exit_spent_ns;
+static _Atomic uint64_t flushed_at_exit; /* spans recorded by then */
 
 static void futex_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t ns)
 {
@@ -123,10 +126,12 @@ static void log_summary(void)
 static void finish(void)
 {
     int saved_errno = errno;
-    if (has_exporter()) {
+    uint64_t recorded = shim_recorder_counted(SHIM_COUNTER_SPANS_RECORDED);
+    if (has_exporter() && recorded != atomic_load(&flushed_at_exit)) {
         uint64_t start = shim_clock_now();
         flush(exit_limit, 0, atomic_load(&exit_spent_ns));
         atomic_fetch_add(&exit_spent_ns, shim_clock_now() - start);
+        atomic_store(&flushed_at_exit, recorded);
     }
     errno = saved_errno;
 }
@@ -184,9 +189,27 @@ static void print_warnings(void)
         shim_log_always("%s", warning);
 }
 
+/* The exporter's descriptors are no business of the host's, nor the host's of the exporter: with a
+ * table of its own, neither can close or inherit the other's, none of ours takes a low number of
+ * theirs, and a pipe that they close is closed. Where the kernel cannot (before 5.9) or may not,
+ * base/fd.c keeps them apart. Not when the host's stderr is wanted. */
+static void leave_descriptor_table(void)
+{
+    if ((shim_config.exporters & SHIM_EXPORTER_CONSOLE) ||
+        strcmp(shim_config.log_target, "stderr") == 0)
+        return;
+    if (syscall(SYS_close_range, 0, ~0u, CLOSE_RANGE_UNSHARE) != 0)
+        return;
+    /* What is written to 0, 1 or 2 by mistake goes nowhere. */
+    for (int fd = 0; fd < 3; fd++)
+        if (open("/dev/null", O_RDWR | O_CLOEXEC) < 0)
+            return;
+}
+
 static void *run_exporter(void *unused)
 {
     (void)unused;
+    shim_thread_is_ours = true;
     const struct shim_export_source source = {
         .config = &shim_config,
         .counters = &shim_recorder.counters,
@@ -203,6 +226,7 @@ static void *run_exporter(void *unused)
         .backtrace = &shim_recorder.backtrace,
     };
     print_warnings();
+    leave_descriptor_table();
     void *module = dlopen(exporter_path, RTLD_NOW | RTLD_LOCAL);
     void *symbol = module ? REAL(dlsym)(module, SHIM_EXPORTER_ENTRY) : NULL;
     if (!symbol) {
@@ -233,6 +257,7 @@ static void start_exporter(void)
     atomic_store(&flush_wanted, 0);
     atomic_store(&flush_done, 0);
     atomic_store(&exit_spent_ns, 0);
+    atomic_store(&flushed_at_exit, 0);
 
     pthread_attr_t attributes;
     pthread_t thread;

@@ -18,13 +18,19 @@ def one_line(text):
     return " ".join((text or "").split())[:300]
 
 
+def last_line(case):
+    """What a test that says no more than "failed" wrote last."""
+    said = (case.findtext("system-err") or "") + "\n" + (case.findtext("system-out") or "")
+    return next((line for line in reversed(said.split("\n")) if line.strip()), "")
+
+
 def junit(suite, path):
     for case in ElementTree.parse(path).getroot().iter("testcase"):
         name = "::".join(filter(None, (case.get("classname"), case.get("name"))))
         outcome, reason = "passed", ""
         for child in case:
             if child.tag in ("failure", "error"):
-                outcome, reason = "failed", child.get("message") or child.text
+                outcome, reason = "failed", child.get("message") or child.text or last_line(case)
             elif child.tag == "skipped" and outcome == "passed":
                 outcome, reason = "skipped", child.get("message") or child.text
         print(suite, outcome, one_line(name), one_line(reason), sep="\t")

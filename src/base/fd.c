@@ -5,40 +5,24 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Programs count on open() giving 0 to 3, and shells keep what they put aside from 10 on. */
-#define LOWEST 10u
-/* The table of a process grows with its highest number: past 1024 that costs the host memory, and
- * below it there is room in every process that has not changed its limit. */
-#define HIGHEST 1024u
-
-/* Where to look for a free number from: near the top, where hosts seldom come; where all is taken,
- * lower. */
-static unsigned first_number(unsigned limit, unsigned attempt)
-{
-    unsigned number = attempt == 0 ? limit - (limit > 64 ? 64 : limit) : limit / 4 * (4 - attempt);
-    return number > LOWEST ? number : LOWEST;
-}
+/* Programs count on open() giving 0 to 3, and shells keep what they put aside from 10 on. A table
+ * of descriptors begins with room for 64; to grow it in a process with threads takes the kernel
+ * some 10 ms. So just below 64, then anywhere above, then lower. */
+static const int first_numbers[] = {48, 24, 10};
 
 static int move_high(int fd)
 {
-    struct rlimit limit;
-    unsigned top = HIGHEST;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < HIGHEST)
-        top = (unsigned)limit.rlim_cur;
-    int error = EMFILE;
-    for (unsigned attempt = 0; top > LOWEST && attempt <= 4; attempt++) {
-        int high = fcntl(fd, F_DUPFD_CLOEXEC, (int)first_number(top, attempt));
+    for (unsigned i = 0; i < sizeof(first_numbers) / sizeof(*first_numbers); i++) {
+        int high = fcntl(fd, F_DUPFD_CLOEXEC, first_numbers[i]);
         if (high >= 0)
             return high;
-        error = errno;
-        if (error != EMFILE && error != EINVAL)
-            break;
+        if (errno != EMFILE && errno != EINVAL) /* EINVAL: above the process's limit */
+            return -errno;
     }
-    return -error;
+    return -EMFILE;
 }
 
 int shim_fd_take(int fd, struct shim_fd *ret_fd)

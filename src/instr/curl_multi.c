@@ -77,9 +77,8 @@ void shim_curl_multi_forget(struct curl_handle *handle)
 static void end_continuation(const CURLM *multi)
 {
     struct shim_thread *thread = shim_thread_tls;
-    if (thread && thread->ambient_kind == SHIM_AMBIENT_CONTINUATION &&
-        thread->ambient_owner == multi)
-        shim_thread_set_ambient(thread, SHIM_AMBIENT_NONE, NULL, NULL);
+    if (thread)
+        shim_thread_end_continuation(thread, multi);
 }
 
 /* While libcurl works on its transfers, callbacks of the application run: with one transfer it is
@@ -180,7 +179,7 @@ static void finish(const struct curl_multi_state *state, const CURLMsg *message)
     if (!handle || handle->multi != state || !thread)
         return;
     if (shim_context_is_valid(&handle->parent))
-        shim_thread_set_ambient(thread, SHIM_AMBIENT_CONTINUATION, &handle->parent, state->multi);
+        shim_thread_continue(thread, &handle->parent, state->multi);
     shim_curl_transfer_end(handle, message->data.result);
 }
 

@@ -313,7 +313,7 @@ static void add_response_headers(const struct curl_handle *handle)
 static void add_result(const struct curl_handle *handle, CURLcode code)
 {
     struct shim_span *span = handle->span;
-    if (code == CURLE_OK) {
+    if (code == CURLE_OK || code == CURLE_HTTP_RETURNED_ERROR) {
         shim_http_add_client_status(span, get_long(handle, CURLINFO_RESPONSE_CODE));
         return;
     }

@@ -82,7 +82,7 @@ static struct start begin(void *given)
     struct start *start = given, taken = *start;
     struct shim_thread *thread = shim_thread_self();
     if (thread)
-        shim_thread_set_ambient(thread, SHIM_AMBIENT_INHERITED, &start->context, NULL);
+        shim_thread_inherit(thread, &start->context);
     start_free(start);
     return taken;
 }
@@ -133,11 +133,10 @@ HOOK(int, thrd_create, (thrd_t * thread, thrd_start_t function, void *argument))
  * waiting for its own transfers is part of the work. */
 static void end_at_wait(struct shim_thread *thread, const void *caller)
 {
+    if (thread->depth > 0)
+        return; /* inside a hooked call, or a span of the program's own */
     int saved_errno = errno;
-    bool works = thread->depth > 0 ||
-                 (thread->ambient_kind == SHIM_AMBIENT_INHERITED && is_library_thread(caller));
-    if (!works)
-        shim_thread_at_wait(thread);
+    shim_thread_at_wait(thread, is_library_thread(caller));
     errno = saved_errno;
 }
 
@@ -145,7 +144,7 @@ static void end_at_wait(struct shim_thread *thread, const void *caller)
 static inline void before_wait(const void *caller)
 {
     struct shim_thread *thread = shim_thread_tls;
-    if (thread && thread->ambient_kind != SHIM_AMBIENT_NONE)
+    if (thread && thread->ambient != 0)
         end_at_wait(thread, caller);
 }
 

@@ -79,8 +79,7 @@ static void end_thread(void *state)
         shim_recorder_share(chunk);
     if (spare)
         shim_slab_give_back(&shim_recorder.spans, spare);
-    shim_thread_leave(thread, thread->depth ? 1 : 0);
-    shim_thread_set_ambient(thread, SHIM_AMBIENT_NONE, NULL, NULL);
+    shim_thread_forget(thread);
     shim_thread_tls = NULL;
     shim_slab_give_back(&shim_recorder.threads, thread);
 }
@@ -172,6 +171,8 @@ bool shim_recorder_ready(void)
 
 static struct shim_thread *make_thread(void)
 {
+    if (shim_thread_is_ours)
+        return NULL;
     struct shim_thread *thread = shim_slab_take(&shim_recorder.threads, true);
     if (!thread) {
         shim_count(&shim_recorder.counters, SHIM_COUNTER_THREADS_DROPPED, 1);
@@ -179,8 +180,8 @@ static struct shim_thread *make_thread(void)
     }
     /* A slot of the parent's threads comes as fork left it. */
     thread->depth = 0;
-    thread->ambient_kind = SHIM_AMBIENT_NONE;
-    thread->ambient = (struct shim_context){0};
+    thread->ambient = 0;
+    thread->inherited = thread->continuation = (struct shim_context){0};
     shim_random_seed(&thread->random, atomic_fetch_add(&random_stream, 1), random_salt);
     shim_thread_tls = thread;
     /* Without the destructor its records still go out with the next harvest. */

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 __thread struct shim_thread *shim_thread_tls;
+__thread bool shim_thread_is_ours;
 
 static const struct shim_context no_context;
 
@@ -39,7 +40,9 @@ const struct shim_context *shim_thread_current(struct shim_thread *thread, const
     cut_abandoned(thread, frame);
     if (thread->depth > 0)
         return &thread->scope[thread->depth - 1].context;
-    return &thread->ambient;
+    if (thread->ambient & SHIM_AMBIENT_CONTINUATION)
+        return &thread->continuation;
+    return &thread->inherited;
 }
 
 unsigned shim_thread_enter(struct shim_thread *thread, const void *frame,
@@ -64,20 +67,49 @@ void shim_thread_leave(struct shim_thread *thread, unsigned token)
         cut_scopes(thread, token - 1);
 }
 
-void shim_thread_set_ambient(struct shim_thread *thread, enum shim_ambient_kind kind,
-                             const struct shim_context *context, const void *owner)
+void shim_thread_inherit(struct shim_thread *thread, const struct shim_context *context)
 {
-    shim_context_fini(&thread->ambient);
-    thread->ambient_kind = kind;
-    thread->ambient_owner = owner;
-    if (context)
-        shim_context_copy(&thread->ambient, context);
+    shim_context_fini(&thread->inherited);
+    shim_context_copy(&thread->inherited, context);
+    thread->ambient |= SHIM_AMBIENT_INHERITED;
 }
 
-void shim_thread_at_wait(struct shim_thread *thread)
+static void end_inherited(struct shim_thread *thread)
 {
-    if (thread->ambient_kind == SHIM_AMBIENT_INHERITED &&
-        !shim_span_ref_has_ended(thread->ambient.local_root))
+    shim_context_fini(&thread->inherited);
+    thread->ambient &= ~(unsigned)SHIM_AMBIENT_INHERITED;
+}
+
+void shim_thread_continue(struct shim_thread *thread, const struct shim_context *context,
+                          const void *owner)
+{
+    shim_context_fini(&thread->continuation);
+    shim_context_copy(&thread->continuation, context);
+    thread->continuation_owner = owner;
+    thread->ambient |= SHIM_AMBIENT_CONTINUATION;
+}
+
+void shim_thread_end_continuation(struct shim_thread *thread, const void *owner)
+{
+    if (!(thread->ambient & SHIM_AMBIENT_CONTINUATION))
         return;
-    shim_thread_set_ambient(thread, SHIM_AMBIENT_NONE, NULL, NULL);
+    if (owner && owner != thread->continuation_owner)
+        return;
+    shim_context_fini(&thread->continuation);
+    thread->ambient &= ~(unsigned)SHIM_AMBIENT_CONTINUATION;
+}
+
+void shim_thread_forget(struct shim_thread *thread)
+{
+    cut_scopes(thread, 0);
+    shim_thread_end_continuation(thread, NULL);
+    end_inherited(thread);
+}
+
+void shim_thread_at_wait(struct shim_thread *thread, bool works)
+{
+    shim_thread_end_continuation(thread, NULL);
+    if (!works && (thread->ambient & SHIM_AMBIENT_INHERITED) &&
+        shim_span_ref_has_ended(thread->inherited.local_root))
+        end_inherited(thread);
 }

@@ -19,11 +19,11 @@ struct shim_scope {
     struct shim_context context;
 };
 
-/* What is current below all scopes. */
-enum shim_ambient_kind {
-    SHIM_AMBIENT_NONE,
-    SHIM_AMBIENT_INHERITED,    /* from the thread that made this one */
-    SHIM_AMBIENT_CONTINUATION, /* of a transfer that an event loop has just been told of */
+/* What may be current below all scopes; bits. */
+enum shim_ambient {
+    SHIM_AMBIENT_INHERITED = 1, /* from the thread that made this one */
+    SHIM_AMBIENT_CONTINUATION =
+        2, /* of a transfer that an event loop has just been told of; goes first */
 };
 
 struct shim_thread {
@@ -31,9 +31,10 @@ struct shim_thread {
     _Atomic(struct shim_chunk *) chunk; /* NULL: none, or in other hands at the moment */
     _Atomic(void *) spare_span;
     struct shim_random random;
-    unsigned ambient_kind; /* enum shim_ambient_kind; read on every wait */
-    struct shim_context ambient;
-    const void *ambient_owner; /* CONTINUATION: the multi handle */
+    unsigned ambient; /* enum shim_ambient; read on every wait */
+    struct shim_context inherited;
+    struct shim_context continuation;
+    const void *continuation_owner; /* the multi handle */
     unsigned depth;
     struct shim_scope scope[SHIM_SCOPES_MAX];
     /* Spans by fate, summed over all threads when somebody asks; never reset but in a forked child.
@@ -43,7 +44,11 @@ struct shim_thread {
 
 extern __thread struct shim_thread *shim_thread_tls __attribute__((tls_model("initial-exec")));
 
-/* This thread's state, made if need be. NULL: no memory, or the process does not trace. */
+/* True in the exporter thread: what it does is not the host's, and is not traced. */
+extern __thread bool shim_thread_is_ours __attribute__((tls_model("initial-exec")));
+
+/* This thread's state, made if need be. NULL: no memory, the process does not trace, or the thread
+ * is ours. */
 struct shim_thread *shim_thread_self(void);
 
 /* The frame of the calling function, for scopes. */
@@ -61,11 +66,17 @@ unsigned shim_thread_enter(struct shim_thread *thread, const void *frame,
 /* Ends that scope and any that were opened in it and never left. */
 void shim_thread_leave(struct shim_thread *thread, unsigned token);
 
-/* Replaces what is current below all scopes by a copy of `context`; NULL with SHIM_AMBIENT_NONE
- * clears. */
-void shim_thread_set_ambient(struct shim_thread *thread, enum shim_ambient_kind kind,
-                             const struct shim_context *context, const void *owner);
+/* In a new thread: what its maker's context was is current below all scopes. */
+void shim_thread_inherit(struct shim_thread *thread, const struct shim_context *context);
+/* What an event loop does from here on belongs to `context`, until the same owner, or a wait, ends
+ * that. */
+void shim_thread_continue(struct shim_thread *thread, const struct shim_context *context,
+                          const void *owner);
+/* owner NULL: whosever it is. */
+void shim_thread_end_continuation(struct shim_thread *thread, const void *owner);
+/* As when it was made. */
+void shim_thread_forget(struct shim_thread *thread);
 
 /* The thread is about to wait for something: a continuation ends, and so does an inherited context
- * whose local root span has ended. */
-void shim_thread_at_wait(struct shim_thread *thread);
+ * whose local root span has ended, unless the wait is part of the thread's work. */
+void shim_thread_at_wait(struct shim_thread *thread, bool works);

@@ -511,14 +511,37 @@ static void test_an_inherited_context_ends_at_the_first_wait_after_its_root(void
     struct shim_thread *thread = shim_thread_self();
     struct shim_context context;
     struct shim_span *span = start(&context);
-    shim_thread_set_ambient(thread, SHIM_AMBIENT_INHERITED, &context, NULL);
-    shim_thread_at_wait(thread);
+    shim_thread_inherit(thread, &context);
+    shim_thread_at_wait(thread, false);
     assert_true(shim_context_is_valid(shim_thread_current(thread, SHIM_FRAME())));
     end(span, &context);
     assert_true(shim_context_is_valid(shim_thread_current(thread, SHIM_FRAME())));
-    shim_thread_at_wait(thread);
+    shim_thread_at_wait(thread, true);
+    assert_true(shim_context_is_valid(shim_thread_current(thread, SHIM_FRAME())));
+    shim_thread_at_wait(thread, false);
     assert_false(shim_context_is_valid(shim_thread_current(thread, SHIM_FRAME())));
     assert_int_equal(take_records(NULL, NULL), 1);
+}
+
+static void test_a_continuation_gives_the_inherited_context_back(void **state)
+{
+    (void)state;
+    struct shim_thread *thread = shim_thread_self();
+    struct shim_context a = {.span = {.trace_id = {1}, .span_id = {1}}};
+    struct shim_context b = {.span = {.trace_id = {1}, .span_id = {2}}};
+    int owner, other;
+    shim_thread_inherit(thread, &a);
+    shim_thread_continue(thread, &b, &owner);
+    assert_int_equal(shim_thread_current(thread, SHIM_FRAME())->span.span_id[0], 2);
+    shim_thread_end_continuation(thread, &other);
+    assert_int_equal(shim_thread_current(thread, SHIM_FRAME())->span.span_id[0], 2);
+    shim_thread_end_continuation(thread, &owner);
+    assert_int_equal(shim_thread_current(thread, SHIM_FRAME())->span.span_id[0], 1);
+    shim_thread_continue(thread, &b, &owner);
+    shim_thread_at_wait(thread, true);
+    assert_int_equal(shim_thread_current(thread, SHIM_FRAME())->span.span_id[0], 1);
+    shim_thread_forget(thread);
+    assert_false(shim_context_is_valid(shim_thread_current(thread, SHIM_FRAME())));
 }
 
 int main(void)
@@ -541,6 +564,7 @@ int main(void)
         cmocka_unit_test_setup(test_scopes, set_up),
         cmocka_unit_test_setup(test_an_inherited_context_ends_at_the_first_wait_after_its_root,
                                set_up),
+        cmocka_unit_test_setup(test_a_continuation_gives_the_inherited_context_back, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
