@@ -35,11 +35,34 @@ static size_t sequence_len(const uint8_t *p, size_t len)
     return len < 4 || !is_continuation(p[3]) || overlong || too_large ? 0 : 4;
 }
 
+/* Whether all of it is ASCII; it is copied then. The last word overlaps the one before. */
+static bool copy_ascii(char *dst, const uint8_t *src, size_t len)
+{
+    uint64_t word, seen = 0;
+    if (len < WORD) {
+        for (size_t i = 0; i < len; i++) {
+            seen |= src[i];
+            dst[i] = (char)src[i];
+        }
+        return !(seen & HIGH_BITS);
+    }
+    for (size_t at = 0; at < len - WORD; at += WORD) {
+        memcpy(&word, src + at, WORD);
+        memcpy(dst + at, &word, WORD);
+        seen |= word;
+    }
+    memcpy(&word, src + len - WORD, WORD);
+    memcpy(dst + len - WORD, &word, WORD);
+    return !((seen | word) & HIGH_BITS);
+}
+
 void shim_utf8_copy(char *dst, struct shim_str text)
 {
     const uint8_t *src = (const uint8_t *)text.ptr;
     size_t len = text.len;
     size_t at = 0;
+    if (copy_ascii(dst, src, len))
+        return;
     while (at < len) {
         uint64_t word;
         while (len - at >= WORD) {

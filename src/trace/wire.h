@@ -21,7 +21,7 @@ enum shim_wire_type {
 
 static inline size_t shim_wire_varint_size(uint64_t value)
 {
-    return (size_t)(63 - __builtin_clzll(value | 1)) / 7 + 1;
+    return value < 0x80 ? 1 : (size_t)(63 - __builtin_clzll(value)) / 7 + 1;
 }
 
 static inline uint8_t *shim_wire_put_varint(uint8_t *p, uint64_t value)
