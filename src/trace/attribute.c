@@ -75,6 +75,14 @@ static inline uint8_t *put_key(uint8_t *p, const char *key, size_t key_len, size
     return put_head(p, TAG_VALUE, value_size);
 }
 
+/* Cheap and good enough: keys of one span differ in length or in these letters. */
+static inline uint64_t key_bit(const char *key, size_t key_len)
+{
+    size_t mixed =
+        key_len ? key_len * 7 + (uint8_t)key[key_len - 1] * 3u + (uint8_t)key[key_len / 2] : 0;
+    return UINT64_C(1) << (mixed & 63);
+}
+
 /* As put_key, in room of the span's; NULL when a limit says no. */
 static inline uint8_t *begin_attribute(struct shim_span *span, const char *key, size_t key_len,
                                        size_t value_size)
@@ -89,6 +97,7 @@ static inline uint8_t *begin_attribute(struct shim_span *span, const char *key, 
         return NULL;
     }
     span->attribute_count++;
+    span->keys |= key_bit(key, key_len);
     return put_key(p, key, key_len, value_size);
 }
 
@@ -177,6 +186,7 @@ void shim_span_add_encoded(struct shim_span *span, const uint8_t *bytes, size_t 
         return;
     }
     span->attribute_count = (uint16_t)(span->attribute_count + count);
+    span->keys = UINT64_MAX; /* whichever they are */
     memcpy(p, bytes, len);
 }
 
@@ -233,7 +243,9 @@ static bool remove_field(struct shim_span *span, uint8_t tag, struct shim_str ke
 
 void shim_span_remove_attribute(struct shim_span *span, struct shim_str key)
 {
-    if (span && span->recording && remove_field(span, TAG_ATTRIBUTE, key))
+    if (!span || !span->recording || !(span->keys & key_bit(key.ptr, key.len)))
+        return;
+    if (remove_field(span, TAG_ATTRIBUTE, key))
         span->attribute_count--;
 }
 

@@ -146,6 +146,15 @@ static void add_baggage(struct shim_span *span, const struct shim_carried *carri
         }
 }
 
+/* Begins the exporter thread if that has not been done yet. */
+static inline void have_exporter(void)
+{
+    struct shim_recorder *r = &shim_recorder;
+    if (atomic_load_explicit(&r->exporter, memory_order_relaxed) == 0 && r->start_exporter &&
+        atomic_exchange(&r->exporter, 1) == 0)
+        r->start_exporter();
+}
+
 struct shim_span *shim_span_start(struct shim_thread *thread, enum shim_span_kind kind,
                                   struct shim_str name, const struct shim_context *parent,
                                   struct shim_context *ret_context)
@@ -173,7 +182,7 @@ struct shim_span *shim_span_start(struct shim_thread *thread, enum shim_span_kin
     span->context = ret_context->span;
     uint32_t generation = atomic_load_explicit(&span->generation, memory_order_relaxed) + 1;
     ret_context->live = (struct shim_span_ref){span->slot.index, generation};
-    if (!has_parent || parent->span.is_remote)
+    if (!has_parent || parent->span.is_remote || parent->local_root.slot == 0)
         ret_context->local_root = ret_context->live;
     if (span->recording) {
         span->has_parent = has_parent;
@@ -181,6 +190,7 @@ struct shim_span *shim_span_start(struct shim_thread *thread, enum shim_span_kin
         memcpy(span->parent_span_id, parent->span.span_id, sizeof(span->parent_span_id));
         span->attribute_count = span->event_count = span->link_count = 0;
         span->attributes_dropped = span->events_dropped = span->links_dropped = 0;
+        span->keys = 0;
         span->chunk = NULL;
         span->data = span->inline_data;
         span->used = 0;
@@ -190,6 +200,8 @@ struct shim_span *shim_span_start(struct shim_thread *thread, enum shim_span_kin
         shim_span_set_name(span, name);
         if (ret_context->carried && r->baggage_attributes.len)
             add_baggage(span, ret_context->carried);
+        if (r->stacks)
+            have_exporter(); /* it loads libunwind while the span runs */
         span->start_ns = shim_clock_now();
     }
     atomic_store_explicit(&span->generation, generation, memory_order_release);
@@ -318,9 +330,7 @@ static void record(struct shim_thread *thread, const struct shim_span *span, uin
     else
         put_chunk_back(thread, chunk, shared);
 
-    if (atomic_load_explicit(&r->exporter, memory_order_relaxed) == 0 && r->start_exporter &&
-        atomic_exchange(&r->exporter, 1) == 0)
-        r->start_exporter();
+    have_exporter();
 }
 
 /* The addresses go along with the record; the exporter makes text of them. */

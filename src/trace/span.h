@@ -32,6 +32,7 @@ struct shim_span {
     bool has_parent, parent_is_remote;
     uint16_t attribute_count, event_count, link_count;
     uint16_t attributes_dropped, events_dropped, links_dropped;
+    uint64_t keys; /* a bit for each attribute's key: one whose bit is not set is not there */
     uint8_t parent_span_id[8];
     struct shim_span_context context;
     uint64_t start_ns;        /* CLOCK_MONOTONIC */
