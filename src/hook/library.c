@@ -194,8 +194,17 @@ static const struct shim_library *find_library(struct shim_library_set *set, con
     return library_of_module(set, &copy);
 }
 
-const struct shim_library *shim_library_of_caller(struct shim_library_set *set,
-                                                  const void *return_address)
+static void note_itself(struct shim_library_set *set, const struct shim_library *library,
+                        const void *return_address, uint32_t generation)
+{
+    if (shim_library_contains(library, return_address))
+        atomic_store_explicit(&set->itself,
+                              (uint64_t)generation << 32 | (uint64_t)(library - set->library + 1),
+                              memory_order_release);
+}
+
+const struct shim_library *shim_library_find(struct shim_library_set *set,
+                                             const void *return_address)
 {
     uintptr_t address = (uintptr_t)return_address;
     uint32_t generation;
@@ -207,8 +216,10 @@ const struct shim_library *shim_library_of_caller(struct shim_library_set *set,
     for (size_t i = 0; i < SHIM_LIBRARY_CALLERS_MAX; i++) {
         const struct shim_library *library = read_caller(&set->caller[i], address, generation);
 
-        if (library != NULL)
+        if (library != NULL) {
+            note_itself(set, library, return_address, generation);
             return library;
+        }
         if (atomic_load_explicit(&set->caller[i].sequence, memory_order_relaxed) == 0)
             break; /* no slot after this one was ever used */
     }

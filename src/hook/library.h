@@ -51,11 +51,13 @@ struct shim_library_set {
     uint32_t function_count;
     struct shim_library library[SHIM_LIBRARIES_MAX];
     struct shim_library_caller caller[SHIM_LIBRARY_CALLERS_MAX];
+    /* The copy that called itself last, for as long as no module has gone: libraries do so several
+     * times in each call. */
+    _Atomic uint64_t itself; /* generation << 32 | 1 + its place in library[]; 0: none yet */
 };
 
-/* The copy of the library that the code at this return address means. NULL: none is loaded. */
-const struct shim_library *shim_library_of_caller(struct shim_library_set *set,
-                                                  const void *return_address);
+const struct shim_library *shim_library_find(struct shim_library_set *set,
+                                             const void *return_address);
 
 /* The copy that contains the address. NULL: the address is in no copy of the library. */
 const struct shim_library *shim_library_of_address(struct shim_library_set *set,
@@ -66,6 +68,18 @@ static inline bool shim_library_contains(const struct shim_library *library,
                                          const void *return_address)
 {
     return return_address >= library->start && return_address < library->end;
+}
+
+/* The copy of the library that the code at this return address means. NULL: none is loaded. */
+static inline const struct shim_library *shim_library_of_caller(struct shim_library_set *set,
+                                                                const void *return_address)
+{
+    uint64_t itself = atomic_load_explicit(&set->itself, memory_order_acquire);
+    uint32_t place = (uint32_t)itself;
+    if (place != 0 && shim_library_contains(&set->library[place - 1], return_address) &&
+        itself >> 32 == atomic_load_explicit(&shim_modules_generation, memory_order_relaxed))
+        return &set->library[place - 1];
+    return shim_library_find(set, return_address);
 }
 
 /* In a header: names the functions of a library by a list macro LIST(X) of X(name, flags), and the
