@@ -64,11 +64,50 @@ static void length_write(uint8_t *dst, size_t value)
         dst[i] = (uint8_t)((value >> (7 * i) & 0x7f) | (i + 1 < LENGTH_SIZE ? 0x80 : 0));
 }
 
+/* An attribute that is a list of texts, which stand one behind the other. */
+struct text_list {
+    Otlp__ArrayValue array;
+    Otlp__AnyValue *value;
+    Otlp__AnyValue **pointer;
+};
+
+static void text_list_init(struct text_list *list, const struct shim_resource_attribute *attribute)
+{
+    const char *text = attribute->text;
+
+    otlp__array_value__init(&list->array);
+    list->value = calloc(attribute->items, sizeof(*list->value));
+    list->pointer = calloc(attribute->items, sizeof(Otlp__AnyValue *));
+    if (!list->value || !list->pointer)
+        return;
+    for (unsigned i = 0; i < attribute->items; i++) {
+        otlp__any_value__init(&list->value[i]);
+        list->value[i].value_case = OTLP__ANY_VALUE__VALUE_STRING_VALUE;
+        list->value[i].string_value = (char *)text;
+        list->pointer[i] = &list->value[i];
+        text += strlen(text) + 1;
+    }
+    list->array.values = list->pointer;
+    list->array.n_values = attribute->items;
+}
+
+static void text_list_fini(struct text_list *list)
+{
+    free(list->value);
+    free(list->pointer);
+}
+
+/* `list` is filled for an attribute that is one. A list without memory is left empty. */
 static void key_value_init(const struct shim_resource_attribute *attribute,
-                           Otlp__KeyValue *ret_pair, Otlp__AnyValue *ret_value)
+                           Otlp__KeyValue *ret_pair, Otlp__AnyValue *ret_value,
+                           struct text_list *list)
 {
     otlp__any_value__init(ret_value);
-    if (attribute->text) {
+    if (attribute->text && attribute->items > 0) {
+        text_list_init(list, attribute);
+        ret_value->value_case = OTLP__ANY_VALUE__VALUE_ARRAY_VALUE;
+        ret_value->array_value = &list->array;
+    } else if (attribute->text) {
         ret_value->value_case = OTLP__ANY_VALUE__VALUE_STRING_VALUE;
         ret_value->string_value = (char *)attribute->text;
     } else {
@@ -101,13 +140,14 @@ static int envelope_build(struct otlp_sink *self, const struct shim_resource *re
 {
     Otlp__KeyValue pair[SHIM_RESOURCE_MAX], *attribute[SHIM_RESOURCE_MAX];
     Otlp__AnyValue value[SHIM_RESOURCE_MAX];
+    struct text_list list[SHIM_RESOURCE_MAX] = {0};
     Otlp__Resource encoded = OTLP__RESOURCE__INIT;
     Otlp__InstrumentationScope scope = OTLP__INSTRUMENTATION_SCOPE__INIT;
     Otlp__ResourceSpans outer = OTLP__RESOURCE_SPANS__INIT;
     Otlp__ScopeSpans inner = OTLP__SCOPE_SPANS__INIT;
 
     for (unsigned i = 0; i < resource->count; i++) {
-        key_value_init(&resource->attribute[i], &pair[i], &value[i]);
+        key_value_init(&resource->attribute[i], &pair[i], &value[i], &list[i]);
         attribute[i] = &pair[i];
     }
     encoded.attributes = attribute;
@@ -118,7 +158,10 @@ static int envelope_build(struct otlp_sink *self, const struct shim_resource *re
     outer.schema_url = (char *)SCHEMA_URL;
     inner.scope = &scope;
     inner.schema_url = (char *)SCHEMA_URL;
-    return envelope_encode(self, &outer, &inner);
+    int error = envelope_encode(self, &outer, &inner);
+    for (unsigned i = 0; i < resource->count; i++)
+        text_list_fini(&list[i]);
+    return error;
 }
 
 static void envelope_patch(struct otlp_sink *self, size_t records)

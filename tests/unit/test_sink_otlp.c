@@ -49,7 +49,11 @@ static void rig_start(struct rig *rig, const struct http_step *steps, unsigned c
         .otlp_client_certificate = "",
     };
     rig->resource = (struct shim_resource){
-        .count = 2, .attribute = {{"service.name", "shop", 0}, {"process.pid", NULL, 4711}}};
+        .count = 3,
+        .attribute = {{.key = "service.name", .text = "shop"},
+                      {.key = "process.pid", .number = 4711},
+                      {.key = "process.command_args", .text = "shop\0-v\0", .items = 2}},
+    };
     rig->environment = (struct shim_sink_environment){
         .config = &rig->config,
         .resource = &rig->resource,
@@ -91,13 +95,17 @@ static void check_request(const void *data, size_t len, size_t spans)
     assert_int_equal(request->n_resource_spans, 1);
     const Otlp__ResourceSpans *outer = request->resource_spans[0];
     assert_string_equal(outer->schema_url, SCHEMA);
-    assert_int_equal(outer->resource->n_attributes, 2);
+    assert_int_equal(outer->resource->n_attributes, 3);
     assert_string_equal(outer->resource->attributes[0]->key, "service.name");
     assert_string_equal(outer->resource->attributes[0]->value->string_value, "shop");
     assert_string_equal(outer->resource->attributes[1]->key, "process.pid");
     assert_int_equal(outer->resource->attributes[1]->value->value_case,
                      OTLP__ANY_VALUE__VALUE_INT_VALUE);
     assert_int_equal(outer->resource->attributes[1]->value->int_value, 4711);
+    const Otlp__ArrayValue *args = outer->resource->attributes[2]->value->array_value;
+    assert_int_equal(args->n_values, 2);
+    assert_string_equal(args->values[0]->string_value, "shop");
+    assert_string_equal(args->values[1]->string_value, "-v");
     assert_int_equal(outer->n_scope_spans, 1);
     const Otlp__ScopeSpans *inner = outer->scope_spans[0];
     assert_string_equal(inner->scope->name, "otelshim");
