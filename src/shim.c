@@ -40,6 +40,7 @@ static uint64_t load_time_ns;
 static char exporter_path[PATH_MAX];
 static _Atomic uint64_t exit_spent_ns;
 static _Atomic uint64_t flushed_at_exit; /* spans recorded by then */
+static _Atomic uint64_t stood_down;      /* spans recorded and lost by standing down */
 
 static void futex_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t ns)
 {
@@ -100,11 +101,11 @@ static bool is_drop(enum shim_counter which)
 static uint64_t count_finished(void)
 {
     uint64_t sum = shim_recorder_counted(SHIM_COUNTER_SPANS_EXPORTED) +
-                   shim_recorder_counted(SHIM_COUNTER_SPANS_REJECTED);
+                   shim_recorder_counted(SHIM_COUNTER_SPANS_REJECTED) + atomic_load(&stood_down);
     static const enum shim_counter after_record[] = {
         SHIM_COUNTER_DROPPED_UNREACHABLE, SHIM_COUNTER_DROPPED_TIMEOUT,
         SHIM_COUNTER_DROPPED_REFUSED,     SHIM_COUNTER_DROPPED_BAD_RESPONSE,
-        SHIM_COUNTER_DROPPED_IO,          SHIM_COUNTER_DROPPED_NO_MODULE,
+        SHIM_COUNTER_DROPPED_IO,
     };
     for (unsigned i = 0; i < sizeof(after_record) / sizeof(*after_record); i++)
         sum += shim_recorder_counted(after_record[i]);
@@ -143,8 +144,12 @@ __attribute__((destructor)) static void unload(void)
     if (has_exporter() && shim_log_enabled(SHIM_LOG_WARN)) {
         uint64_t recorded = shim_recorder_counted(SHIM_COUNTER_SPANS_RECORDED);
         uint64_t finished = count_finished();
+        /* Some may have ended after the exporter stood down. */
+        enum shim_counter why = atomic_load(&phase) == SHIM_EXPORT_FAILED
+                                    ? SHIM_COUNTER_DROPPED_NO_MODULE
+                                    : SHIM_COUNTER_DROPPED_AT_EXIT;
         if (recorded > finished)
-            shim_count(&shim_recorder.counters, SHIM_COUNTER_DROPPED_AT_EXIT, recorded - finished);
+            shim_count(&shim_recorder.counters, why, recorded - finished);
         log_summary();
     }
     errno = saved_errno;
@@ -178,7 +183,9 @@ static void stand_down(const char *why)
     atomic_store(&r->records, false);
     shim_recorder_harvest();
     uint64_t recorded = shim_recorder_counted(SHIM_COUNTER_SPANS_RECORDED);
-    shim_count(&r->counters, SHIM_COUNTER_DROPPED_NO_MODULE, recorded - count_finished());
+    uint64_t lost = recorded - count_finished();
+    shim_count(&r->counters, SHIM_COUNTER_DROPPED_NO_MODULE, lost);
+    atomic_store(&stood_down, lost);
     atomic_store(&phase, SHIM_EXPORT_FAILED);
 }
 
@@ -258,6 +265,7 @@ static void start_exporter(void)
     atomic_store(&flush_done, 0);
     atomic_store(&exit_spent_ns, 0);
     atomic_store(&flushed_at_exit, 0);
+    atomic_store(&stood_down, 0);
 
     pthread_attr_t attributes;
     pthread_t thread;

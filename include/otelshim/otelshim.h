@@ -9,6 +9,9 @@
  *     otelshim_span_set_int(span, "import.rows", rows);
  *     otelshim_span_end(span);
  *
+ * A program compiled with neither -fPIE nor -fPIC (the default is -fPIE) binds weak functions to
+ * "not there" when it is linked: add -fno-plt or -fPIE there.
+ *
  * All functions may be called from any thread and leave errno alone. Texts are UTF-8; other bytes
  * arrive as '?'. */
 #ifndef OTELSHIM_H

@@ -6,7 +6,7 @@
 #define HOOKS_MAX  (INDEX_SIZE / 2)
 
 /* By the linker, from the sections. */
-extern SHIM_HIDDEN const struct shim_hook __start_shim_hooks[], __stop_shim_hooks[];
+extern SHIM_HIDDEN const struct shim_hook __start_shim_hook_table[], __stop_shim_hook_table[];
 extern SHIM_HIDDEN struct shim_library_set *const __start_shim_library_sets[],
     *const __stop_shim_library_sets[];
 
@@ -23,8 +23,8 @@ static _Atomic int index_state;
 
 const struct shim_hook *shim_hooks(size_t *ret_count)
 {
-    *ret_count = (size_t)(__stop_shim_hooks - __start_shim_hooks);
-    return __start_shim_hooks;
+    *ret_count = (size_t)(__stop_shim_hook_table - __start_shim_hook_table);
+    return __start_shim_hook_table;
 }
 
 static uint32_t hash(const char *name)

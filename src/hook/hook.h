@@ -27,7 +27,7 @@ struct shim_hook {
 
 #define SHIM_HOOK_ENTRY(hooked, function)                                                          \
     static const struct shim_hook shim_hook_##hooked                                               \
-        __attribute__((used, section("shim_hooks"), aligned(sizeof(void *)))) = {                  \
+        __attribute__((used, section("shim_hook_table"), aligned(sizeof(void *)))) = {             \
             #hooked, (shim_function)(function)}
 
 /* Where a wrapper is called from. To be used in the wrapper itself. */

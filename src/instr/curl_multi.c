@@ -81,22 +81,30 @@ static void end_continuation(const CURLM *multi)
         shim_thread_end_continuation(thread, multi);
 }
 
-/* While libcurl works on its transfers, callbacks of the application run: with one transfer it is
- * known for which one; with several, no link is better than a guess. */
+/* While libcurl works on its transfers, callbacks of the application run. Those of a handle are
+ * wrapped (curl_callbacks.c); the multi handle's own are for the one transfer there is, and with
+ * several, no link is better than a guess. */
 static unsigned enter(const struct curl_multi_state *state, const void *frame)
 {
-    if (!state || !state->first)
+    if (!state)
+        return 0;
+    end_continuation(state->multi);
+    if (!state->first)
         return 0;
     struct shim_thread *thread = shim_thread_self();
-    end_continuation(state->multi);
     const struct shim_context *context =
         state->first->next ? &nothing_current : &state->first->context;
     return thread ? shim_thread_enter(thread, frame, context) : 0;
 }
 
-static void leave(unsigned scope)
+/* No transfer runs any more: what the application has not been told yet is at its end. */
+static void leave(struct curl_multi_state *state, unsigned scope, CURLMcode code,
+                  const int *running_handles)
 {
     int saved_errno = errno;
+    if (state && code == CURLM_OK && running_handles && *running_handles == 0)
+        for (struct curl_handle *handle = state->first; handle; handle = handle->next)
+            handle->is_done = true;
     if (scope)
         shim_thread_leave(shim_thread_tls, scope);
     errno = saved_errno;
@@ -113,8 +121,10 @@ HOOK(CURLMcode, curl_multi_add_handle, (CURLM * multi, CURL *easy))
     int saved_errno = errno;
     if (code == CURLM_OK && handle && !shim_library_contains(library, SHIM_CALLER)) {
         struct curl_multi_state *state = state_make(multi, library);
-        if (state && shim_curl_transfer_begin(handle, SHIM_FRAME()))
+        if (state && shim_curl_transfer_begin(handle, SHIM_FRAME())) {
             remember(state, handle);
+            shim_curl_callbacks_wrap(handle);
+        }
     }
     errno = saved_errno;
     return code;
@@ -127,10 +137,11 @@ HOOK(CURLMcode, curl_multi_remove_handle, (CURLM * multi, CURL *easy))
     if (!library)
         return CURLM_BAD_HANDLE;
     struct curl_handle *handle = state ? shim_curl_handle_get(easy) : NULL;
-    /* Before the call: afterwards libcurl has forgotten the connection. */
-    if (handle && handle->multi == state && !shim_library_contains(library, SHIM_CALLER))
+    bool ours = handle && handle->multi == state && !shim_library_contains(library, SHIM_CALLER);
+    CURLMcode code = REAL_OF(library, curl_multi_remove_handle)(multi, easy);
+    if (ours && code == CURLM_OK) /* not inside a callback, where libcurl refuses */
         shim_curl_transfer_cancel(handle);
-    return REAL_OF(library, curl_multi_remove_handle)(multi, easy);
+    return code;
 }
 
 HOOK(CURLMcode, curl_multi_perform, (CURLM * multi, int *running_handles))
@@ -141,7 +152,7 @@ HOOK(CURLMcode, curl_multi_perform, (CURLM * multi, int *running_handles))
         return CURLM_BAD_HANDLE;
     unsigned scope = enter(state, SHIM_FRAME());
     CURLMcode code = REAL_OF(library, curl_multi_perform)(multi, running_handles);
-    leave(scope);
+    leave(state, scope, code, running_handles);
     return code;
 }
 
@@ -155,7 +166,7 @@ HOOK(CURLMcode, curl_multi_socket_action,
     unsigned scope = enter(state, SHIM_FRAME());
     CURLMcode code =
         REAL_OF(library, curl_multi_socket_action)(multi, socket, events, running_handles);
-    leave(scope);
+    leave(state, scope, code, running_handles);
     return code;
 }
 
@@ -167,7 +178,7 @@ HOOK(CURLMcode, curl_multi_socket_all, (CURLM * multi, int *running_handles))
         return CURLM_BAD_HANDLE;
     unsigned scope = enter(state, SHIM_FRAME());
     CURLMcode code = REAL_OF(library, curl_multi_socket_all)(multi, running_handles);
-    leave(scope);
+    leave(state, scope, code, running_handles);
     return code;
 }
 
@@ -206,14 +217,19 @@ HOOK(CURLMcode, curl_multi_cleanup, (CURLM * multi))
     const struct shim_library *library = library_for(state, SHIM_CALLER);
     if (!library)
         return CURLM_BAD_HANDLE;
-    if (state) {
-        int saved_errno = errno;
+    /* Out of the map first: afterwards another thread may be given the same address. */
+    if (state)
+        shim_ptrmap_remove(&multis, multi);
+    CURLMcode code = REAL_OF(library, curl_multi_cleanup)(multi);
+    int saved_errno = errno;
+    if (state && code != CURLM_OK) {
+        shim_ptrmap_insert(&multis, multi, state);
+    } else if (state) {
         end_continuation(multi);
         while (state->first)
             shim_curl_transfer_cancel(state->first);
-        shim_ptrmap_remove(&multis, multi);
         free(state);
-        errno = saved_errno;
     }
-    return REAL_OF(library, curl_multi_cleanup)(multi);
+    errno = saved_errno;
+    return code;
 }

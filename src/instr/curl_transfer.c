@@ -13,8 +13,8 @@
 /* An application's list longer than this is not searched further. */
 #define HEADER_LIST_MAX 256
 
-#define SETOPT(handle)  REAL_OF((handle)->library, curl_easy_setopt)
-#define GETINFO(handle) REAL_OF((handle)->library, curl_easy_getinfo)
+#define SETOPT  SHIM_CURL_SETOPT
+#define GETINFO SHIM_CURL_GETINFO
 
 /* The application's header list as a carrier. */
 struct list_carrier {
@@ -64,7 +64,7 @@ static struct own_headers find_own_headers(const struct curl_slist *node)
     struct own_headers own = {0};
     for (unsigned i = 0; node && i < HEADER_LIST_MAX; node = node->next, i++) {
         const char *line = node->data ? node->data : "";
-        struct shim_str name = shim_str_n(line, strcspn(line, ":;"));
+        struct shim_str name = shim_str_trim(shim_str_n(line, strcspn(line, ":;")));
         if (!shim_propagation_is_field(name))
             continue;
         if (shim_str_equal_nocase(name, shim_str("baggage")))
@@ -139,6 +139,15 @@ static bool watch_hops(struct curl_handle *handle)
 }
 
 /* Our nodes in front of the application's list: nothing of theirs is copied or modified. */
+static void set_headers(struct curl_handle *handle)
+{
+    unsigned count = handle->headers.count;
+    for (unsigned i = 0; i < count; i++)
+        handle->node[i].next = i + 1 < count ? &handle->node[i + 1] : handle->settings.headers;
+    handle->headers_are_ours =
+        SETOPT(handle)(handle->easy, CURLOPT_HTTPHEADER, handle->node) == CURLE_OK;
+}
+
 static void add_headers(struct curl_handle *handle, const struct shim_context *context,
                         uint32_t propagators)
 {
@@ -152,17 +161,32 @@ static void add_headers(struct curl_handle *handle, const struct shim_context *c
         policy.context = policy.context && shim_config.propagate_to[0] == '\0';
     }
     apply_policy(handle, policy);
-    for (unsigned i = 0; i < handle->headers.count; i++)
-        handle->node[i].next =
-            i + 1 < handle->headers.count ? &handle->node[i + 1] : handle->settings.headers;
-    if (SETOPT(handle)(handle->easy, CURLOPT_HTTPHEADER, handle->node) == CURLE_OK)
-        handle->headers_are_ours = true;
+    set_headers(handle);
 }
 
-static void add_request_attributes(struct curl_handle *handle, struct shim_str method)
+/* Whether a method is one of the known ones. libcurl's own methods are static texts: the handle
+ * remembers the last one, with its attribute. */
+static bool is_known(struct curl_handle *handle, struct shim_str method)
+{
+    if (handle->settings.custom_request)
+        return shim_http_method_is_known(method);
+    if (handle->method != method.ptr) {
+        handle->method = method.ptr;
+        handle->method_is_known = shim_http_method_is_known(method);
+        handle->method_len =
+            (uint8_t)shim_span_encode_str(handle->method_encoded, sizeof(handle->method_encoded),
+                                          shim_str("http.request.method"), method);
+    }
+    return handle->method_is_known;
+}
+
+static void add_request_attributes(struct curl_handle *handle, struct shim_str method, bool known)
 {
     struct shim_span *span = handle->span;
-    shim_http_add_method(span, method);
+    if (known && !handle->settings.custom_request)
+        shim_span_add_encoded(span, handle->method_encoded, handle->method_len, 1);
+    else
+        shim_http_add_method(span, method, known);
     shim_span_add_encoded(span, handle->target.encoded, handle->target.encoded_len,
                           handle->target.attribute_count);
     struct shim_str rest = shim_str(shim_config.capture_request_headers), name;
@@ -181,10 +205,11 @@ static void start_span(struct curl_handle *handle, struct shim_thread *thread,
                        const struct shim_context *parent)
 {
     struct shim_str method = method_of(&handle->settings);
-    handle->span = shim_span_start(thread, SHIM_SPAN_CLIENT, shim_http_span_name(method), parent,
-                                   &handle->context);
+    bool known = is_known(handle, method);
+    handle->span = shim_span_start(thread, SHIM_SPAN_CLIENT, shim_http_span_name(method, known),
+                                   parent, &handle->context);
     if (handle->span && handle->span->recording)
-        add_request_attributes(handle, method);
+        add_request_attributes(handle, method, known);
 }
 
 /* Without spans of our own, what came in is still passed on. */
@@ -240,115 +265,49 @@ void shim_curl_restore_options(const struct curl_handle *handle, CURL *easy)
         SETOPT(handle)(easy, CURLOPT_PREREQFUNCTION, handle->settings.prereq.function);
         SETOPT(handle)(easy, CURLOPT_PREREQDATA, handle->settings.prereq.data);
     }
+    if (handle->wrapped)
+        shim_curl_callbacks_restore(handle, easy);
 }
 
-static long get_long(const struct curl_handle *handle, CURLINFO info)
+void shim_curl_transfer_option_changed(struct curl_handle *handle, CURLoption option)
 {
-    long value = 0;
-    return GETINFO(handle)(handle->easy, info, &value) == CURLE_OK ? value : 0;
-}
-
-static struct shim_str get_text(const struct curl_handle *handle, CURLINFO info)
-{
-    char *value = NULL;
-    return GETINFO(handle)(handle->easy, info, &value) == CURLE_OK ? shim_str(value) : shim_str("");
-}
-
-/* Seconds from the start of the transfer; the names are those of curl's --write-out. */
-static void add_time(const struct curl_handle *handle, CURLINFO info, const char *key,
-                     size_t key_len)
-{
-    curl_off_t microseconds = 0;
-    if (GETINFO(handle)(handle->easy, info, &microseconds) == CURLE_OK && microseconds > 0)
-        shim_span_add_double_n(handle->span, key, key_len, (double)microseconds / 1e6);
-}
-#define ADD_TIME(handle, info, key) add_time(handle, info, key, sizeof(key) - 1)
-
-static void add_connection(const struct curl_handle *handle)
-{
-    struct shim_span *span = handle->span;
-    struct shim_str address = get_text(handle, CURLINFO_PRIMARY_IP);
-    if (address.len) {
-        shim_span_add_str(span, "network.peer.address", address);
-        shim_span_add_int(span, "network.peer.port", get_long(handle, CURLINFO_PRIMARY_PORT));
+    if (option == CURLOPT_HTTPHEADER && handle->headers_are_ours) {
+        struct own_headers own = find_own_headers(handle->settings.headers);
+        if (own.context || own.baggage)
+            handle->headers_are_ours = false; /* no second one beside theirs */
+        else
+            set_headers(handle);
     }
-    static const char *const versions[] = {
-        [CURL_HTTP_VERSION_1_0] = "1.0",
-        [CURL_HTTP_VERSION_1_1] = "1.1",
-        [CURL_HTTP_VERSION_2_0] = "2",
-        [CURL_HTTP_VERSION_3] = "3",
-    };
-    long version = get_long(handle, CURLINFO_HTTP_VERSION);
-    if (version > 0 && version < (long)(sizeof(versions) / sizeof(*versions)) && versions[version])
-        shim_span_add_str(span, "network.protocol.version", shim_str(versions[version]));
-    ADD_TIME(handle, CURLINFO_STARTTRANSFER_TIME_T, "curl.time_starttransfer");
-    if (get_long(handle, CURLINFO_NUM_CONNECTS) > 0) {
-        ADD_TIME(handle, CURLINFO_NAMELOOKUP_TIME_T, "curl.time_namelookup");
-        ADD_TIME(handle, CURLINFO_CONNECT_TIME_T, "curl.time_connect");
-        ADD_TIME(handle, CURLINFO_APPCONNECT_TIME_T, "curl.time_appconnect");
-    }
+    if ((option == CURLOPT_PREREQFUNCTION || option == CURLOPT_PREREQDATA) &&
+        handle->prereq_is_ours)
+        watch_hops(handle);
+    if (handle->wrapped)
+        shim_curl_callbacks_changed(handle, option);
 }
 
-static void add_response_headers(const struct curl_handle *handle)
-{
-    struct shim_str rest = shim_str(shim_config.capture_response_headers), name;
-    typeof(&curl_easy_header) get_header = REAL_OF(handle->library, curl_easy_header);
-    while (get_header && shim_str_split(&rest, ',', &name)) {
-        char text[128];
-        struct shim_str values[8];
-        struct curl_header *header;
-        unsigned count = 0;
-        name = shim_str_trim(name);
-        if (name.len >= sizeof(text))
-            continue;
-        memcpy(text, name.ptr, name.len);
-        text[name.len] = '\0';
-        while (count < 8 &&
-               get_header(handle->easy, text, count, CURLH_HEADER, -1, &header) == CURLHE_OK)
-            values[count++] = shim_str(header->value);
-        shim_http_add_header(handle->span, "http.response.header.", name, values, count);
-    }
-}
-
-static void add_result(const struct curl_handle *handle, CURLcode code)
-{
-    struct shim_span *span = handle->span;
-    if (code == CURLE_OK || code == CURLE_HTTP_RETURNED_ERROR) {
-        shim_http_add_client_status(span, get_long(handle, CURLINFO_RESPONSE_CODE));
-        return;
-    }
-    long status = get_long(handle, CURLINFO_RESPONSE_CODE);
-    if (status > 0)
-        shim_span_add_int(span, "http.response.status_code", status);
-    const char *name = shim_curl_code_name(code);
-    shim_span_add_str(span, "error.type", shim_str(name ? name : "_OTHER"));
-    typeof(&curl_easy_strerror) describe = REAL_OF(handle->library, curl_easy_strerror);
-    shim_span_set_status(span, SHIM_STATUS_ERROR, shim_str(describe ? describe(code) : ""));
-}
-
-static void end(struct curl_handle *handle)
+void shim_curl_transfer_abandon(struct curl_handle *handle)
 {
     shim_span_end(shim_thread_self(), handle->span);
     handle->span = NULL;
-    shim_curl_restore_options(handle, handle->easy);
     handle->headers_are_ours = handle->prereq_is_ours = false;
-    handle->in_flight = false;
+    handle->wrapped = 0;
+    handle->in_flight = handle->is_done = false;
     shim_curl_multi_forget(handle);
     shim_context_fini(&handle->context);
     shim_context_fini(&handle->parent);
 }
 
+static void end(struct curl_handle *handle)
+{
+    shim_curl_restore_options(handle, handle->easy);
+    shim_curl_transfer_abandon(handle);
+}
+
 void shim_curl_transfer_end(struct curl_handle *handle, CURLcode code)
 {
     int saved_errno = errno;
-    if (handle->span && handle->span->recording) {
-        add_result(handle, code);
-        add_connection(handle);
-        long redirects = get_long(handle, CURLINFO_REDIRECT_COUNT);
-        if (redirects > 0)
-            shim_span_add_int(handle->span, "http.request.resend_count", redirects);
-        add_response_headers(handle);
-    }
+    if (handle->span && handle->span->recording)
+        shim_curl_result_add(handle, code);
     end(handle);
     errno = saved_errno;
 }
@@ -356,14 +315,8 @@ void shim_curl_transfer_end(struct curl_handle *handle, CURLcode code)
 void shim_curl_transfer_cancel(struct curl_handle *handle)
 {
     int saved_errno = errno;
-    if (handle->span && handle->span->recording) {
-        long status = get_long(handle, CURLINFO_RESPONSE_CODE);
-        if (status > 0)
-            shim_span_add_int(handle->span, "http.response.status_code", status);
-        shim_span_add_str(handle->span, "error.type", shim_str("cancelled"));
-        shim_span_set_status(handle->span, SHIM_STATUS_ERROR, shim_str(""));
-        add_connection(handle);
-    }
+    if (handle->span && handle->span->recording)
+        shim_curl_result_add_unread(handle);
     end(handle);
     errno = saved_errno;
 }

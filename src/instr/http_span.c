@@ -145,7 +145,7 @@ bool shim_http_policy_is_restricted(const struct shim_headers *headers)
 }
 
 /* The lists of known methods are short and almost every method is among the first of it. */
-static bool method_is_known(struct shim_str method)
+bool shim_http_method_is_known(struct shim_str method)
 {
     struct shim_str rest = shim_str(shim_config.http_known_methods), known;
     while (shim_str_split(&rest, ',', &known))
@@ -154,14 +154,14 @@ static bool method_is_known(struct shim_str method)
     return false;
 }
 
-struct shim_str shim_http_span_name(struct shim_str method)
+struct shim_str shim_http_span_name(struct shim_str method, bool known)
 {
-    return method_is_known(method) ? method : shim_str("HTTP");
+    return known ? method : shim_str("HTTP");
 }
 
-void shim_http_add_method(struct shim_span *span, struct shim_str method)
+void shim_http_add_method(struct shim_span *span, struct shim_str method, bool known)
 {
-    if (method_is_known(method)) {
+    if (known) {
         shim_span_add_str(span, "http.request.method", method);
         return;
     }
@@ -169,11 +169,8 @@ void shim_http_add_method(struct shim_span *span, struct shim_str method)
     shim_span_add_str(span, "http.request.method_original", method);
 }
 
-void shim_http_add_client_status(struct shim_span *span, long status)
+void shim_http_add_client_error(struct shim_span *span, long status)
 {
-    if (status <= 0)
-        return;
-    shim_span_add_int(span, "http.response.status_code", status);
     if (status < 400)
         return;
     char text[4] = {(char)('0' + status / 100 % 10), (char)('0' + status / 10 % 10),

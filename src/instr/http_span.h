@@ -33,12 +33,14 @@ struct shim_http_policy shim_http_policy_of_url(struct shim_str url);
 /* Whether the answer may differ from host to host for these headers. */
 bool shim_http_policy_is_restricted(const struct shim_headers *headers);
 
+/* Whether a method is one of OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS. */
+bool shim_http_method_is_known(struct shim_str method);
 /* The name of a client span and its method attributes. `method` as it is sent. */
-struct shim_str shim_http_span_name(struct shim_str method);
-void shim_http_add_method(struct shim_span *span, struct shim_str method);
+struct shim_str shim_http_span_name(struct shim_str method, bool known);
+void shim_http_add_method(struct shim_span *span, struct shim_str method, bool known);
 
-/* http.response.status_code, and what a status means to a client (>= 400 is an error). */
-void shim_http_add_client_status(struct shim_span *span, long status);
+/* What a status means to a client: >= 400 is an error. */
+void shim_http_add_client_error(struct shim_span *span, long status);
 
 /* One captured header, `prefix` is "http.request.header." or "http.response.header.". */
 void shim_http_add_header(struct shim_span *span, const char *prefix, struct shim_str name,

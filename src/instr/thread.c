@@ -130,111 +130,148 @@ HOOK(int, thrd_create, (thrd_t * thread, thrd_start_t function, void *argument))
 }
 
 /* A thread that waits for its next piece of work is done with the one it inherited. libcurl's
- * waiting for its own transfers is part of the work. */
-static void end_at_wait(struct shim_thread *thread, const void *caller)
+ * waiting for its own transfers is part of the work. NULL: nothing more to look at afterwards. */
+static struct shim_thread *end_at_wait(struct shim_thread *thread, const void *caller)
 {
     if (thread->depth > 0)
-        return; /* inside a hooked call, or a span of the program's own */
+        return NULL; /* inside a hooked call, or a span of the program's own */
     int saved_errno = errno;
-    shim_thread_at_wait(thread, is_library_thread(caller));
+    bool works = is_library_thread(caller);
+    shim_thread_at_wait(thread, works);
     errno = saved_errno;
+    return works || thread->ambient == 0 ? NULL : thread;
 }
 
 /* Two loads in a thread without an ambient context. */
-static inline void before_wait(const void *caller)
+static inline struct shim_thread *before_wait(const void *caller)
 {
     struct shim_thread *thread = shim_thread_tls;
-    if (thread && thread->ambient != 0)
-        end_at_wait(thread, caller);
+    return thread && thread->ambient != 0 ? end_at_wait(thread, caller) : NULL;
+}
+
+/* What a thread of a pool waited for while its first request ended is the next one's work. */
+static inline void after_wait(struct shim_thread *thread)
+{
+    if (!thread)
+        return;
+    int saved_errno = errno;
+    shim_thread_at_wait(thread, false);
+    errno = saved_errno;
 }
 
 HOOK(int, pthread_cond_wait, (pthread_cond_t *restrict condition, pthread_mutex_t *restrict mutex))
 {
-    before_wait(SHIM_CALLER);
-    return REAL(pthread_cond_wait)(condition, mutex);
+    struct shim_thread *waiting = before_wait(SHIM_CALLER);
+    int result = REAL(pthread_cond_wait)(condition, mutex);
+    after_wait(waiting);
+    return result;
 }
 
 HOOK(int, pthread_cond_timedwait,
      (pthread_cond_t *restrict condition, pthread_mutex_t *restrict mutex,
       const struct timespec *restrict deadline))
 {
-    before_wait(SHIM_CALLER);
-    return REAL(pthread_cond_timedwait)(condition, mutex, deadline);
+    struct shim_thread *waiting = before_wait(SHIM_CALLER);
+    int result = REAL(pthread_cond_timedwait)(condition, mutex, deadline);
+    after_wait(waiting);
+    return result;
 }
 
 HOOK(int, pthread_cond_clockwait,
      (pthread_cond_t *restrict condition, pthread_mutex_t *restrict mutex, clockid_t clock,
       const struct timespec *restrict deadline))
 {
-    before_wait(SHIM_CALLER);
-    return REAL(pthread_cond_clockwait)(condition, mutex, clock, deadline);
+    struct shim_thread *waiting = before_wait(SHIM_CALLER);
+    int result = REAL(pthread_cond_clockwait)(condition, mutex, clock, deadline);
+    after_wait(waiting);
+    return result;
 }
 
 HOOK(int, cnd_wait, (cnd_t * condition, mtx_t *mutex))
 {
-    before_wait(SHIM_CALLER);
-    return REAL(cnd_wait)(condition, mutex);
+    struct shim_thread *waiting = before_wait(SHIM_CALLER);
+    int result = REAL(cnd_wait)(condition, mutex);
+    after_wait(waiting);
+    return result;
 }
 
 HOOK(int, cnd_timedwait,
      (cnd_t *restrict condition, mtx_t *restrict mutex, const struct timespec *restrict deadline))
 {
-    before_wait(SHIM_CALLER);
-    return REAL(cnd_timedwait)(condition, mutex, deadline);
+    struct shim_thread *waiting = before_wait(SHIM_CALLER);
+    int result = REAL(cnd_timedwait)(condition, mutex, deadline);
+    after_wait(waiting);
+    return result;
 }
 
 HOOK(int, sem_wait, (sem_t * semaphore))
 {
-    before_wait(SHIM_CALLER);
-    return REAL(sem_wait)(semaphore);
+    struct shim_thread *waiting = before_wait(SHIM_CALLER);
+    int result = REAL(sem_wait)(semaphore);
+    after_wait(waiting);
+    return result;
 }
 
 HOOK(int, sem_timedwait, (sem_t *restrict semaphore, const struct timespec *restrict deadline))
 {
-    before_wait(SHIM_CALLER);
-    return REAL(sem_timedwait)(semaphore, deadline);
+    struct shim_thread *waiting = before_wait(SHIM_CALLER);
+    int result = REAL(sem_timedwait)(semaphore, deadline);
+    after_wait(waiting);
+    return result;
 }
 
 HOOK(int, sem_clockwait,
      (sem_t *restrict semaphore, clockid_t clock, const struct timespec *restrict deadline))
 {
-    before_wait(SHIM_CALLER);
-    return REAL(sem_clockwait)(semaphore, clock, deadline);
+    struct shim_thread *waiting = before_wait(SHIM_CALLER);
+    int result = REAL(sem_clockwait)(semaphore, clock, deadline);
+    after_wait(waiting);
+    return result;
 }
 
 HOOK(int, epoll_wait, (int epoll, struct epoll_event *events, int count, int timeout))
 {
-    before_wait(SHIM_CALLER);
-    return REAL(epoll_wait)(epoll, events, count, timeout);
+    struct shim_thread *waiting = before_wait(SHIM_CALLER);
+    int result = REAL(epoll_wait)(epoll, events, count, timeout);
+    after_wait(waiting);
+    return result;
 }
 
 HOOK(int, epoll_pwait,
      (int epoll, struct epoll_event *events, int count, int timeout, const sigset_t *mask))
 {
-    before_wait(SHIM_CALLER);
-    return REAL(epoll_pwait)(epoll, events, count, timeout, mask);
+    struct shim_thread *waiting = before_wait(SHIM_CALLER);
+    int result = REAL(epoll_pwait)(epoll, events, count, timeout, mask);
+    after_wait(waiting);
+    return result;
 }
 
 HOOK(int, epoll_pwait2,
      (int epoll, struct epoll_event *events, int count, const struct timespec *timeout,
       const sigset_t *mask))
 {
-    before_wait(SHIM_CALLER);
-    return REAL(epoll_pwait2)(epoll, events, count, timeout, mask);
+    struct shim_thread *waiting = before_wait(SHIM_CALLER);
+    int result = REAL(epoll_pwait2)(epoll, events, count, timeout, mask);
+    after_wait(waiting);
+    return result;
 }
 
 HOOK(int, poll, (struct pollfd * descriptors, nfds_t count, int timeout))
 {
-    before_wait(SHIM_CALLER);
-    return REAL(poll)(descriptors, count, timeout);
+    struct shim_thread *waiting = before_wait(SHIM_CALLER);
+    int result = REAL(poll)(descriptors, count, timeout);
+    after_wait(waiting);
+    return result;
 }
 
 HOOK(int, ppoll,
      (struct pollfd * descriptors, nfds_t count, const struct timespec *timeout,
       const sigset_t *mask))
 {
-    before_wait(SHIM_CALLER);
-    return REAL(ppoll)(descriptors, count, timeout, mask);
+    struct shim_thread *waiting = before_wait(SHIM_CALLER);
+    int result = REAL(ppoll)(descriptors, count, timeout, mask);
+    after_wait(waiting);
+    return result;
 }
 
 /* What poll and ppoll become under _FORTIFY_SOURCE. */
@@ -244,44 +281,56 @@ int __ppoll_chk(struct pollfd *descriptors, nfds_t count, const struct timespec 
 
 HOOK(int, __poll_chk, (struct pollfd * descriptors, nfds_t count, int timeout, size_t size))
 {
-    before_wait(SHIM_CALLER);
-    return REAL(__poll_chk)(descriptors, count, timeout, size);
+    struct shim_thread *waiting = before_wait(SHIM_CALLER);
+    int result = REAL(__poll_chk)(descriptors, count, timeout, size);
+    after_wait(waiting);
+    return result;
 }
 
 HOOK(int, __ppoll_chk,
      (struct pollfd * descriptors, nfds_t count, const struct timespec *timeout,
       const sigset_t *mask, size_t size))
 {
-    before_wait(SHIM_CALLER);
-    return REAL(__ppoll_chk)(descriptors, count, timeout, mask, size);
+    struct shim_thread *waiting = before_wait(SHIM_CALLER);
+    int result = REAL(__ppoll_chk)(descriptors, count, timeout, mask, size);
+    after_wait(waiting);
+    return result;
 }
 
 HOOK(int, select,
      (int count, fd_set *restrict readable, fd_set *restrict writable, fd_set *restrict exceptional,
       struct timeval *restrict timeout))
 {
-    before_wait(SHIM_CALLER);
-    return REAL(select)(count, readable, writable, exceptional, timeout);
+    struct shim_thread *waiting = before_wait(SHIM_CALLER);
+    int result = REAL(select)(count, readable, writable, exceptional, timeout);
+    after_wait(waiting);
+    return result;
 }
 
 HOOK(int, pselect,
      (int count, fd_set *restrict readable, fd_set *restrict writable, fd_set *restrict exceptional,
       const struct timespec *restrict timeout, const sigset_t *restrict mask))
 {
-    before_wait(SHIM_CALLER);
-    return REAL(pselect)(count, readable, writable, exceptional, timeout, mask);
+    struct shim_thread *waiting = before_wait(SHIM_CALLER);
+    int result = REAL(pselect)(count, readable, writable, exceptional, timeout, mask);
+    after_wait(waiting);
+    return result;
 }
 
 HOOK(int, accept, (int socket, __SOCKADDR_ARG address, socklen_t *restrict address_len))
 {
-    before_wait(SHIM_CALLER);
-    return REAL(accept)(socket, address, address_len);
+    struct shim_thread *waiting = before_wait(SHIM_CALLER);
+    int result = REAL(accept)(socket, address, address_len);
+    after_wait(waiting);
+    return result;
 }
 
 HOOK(int, accept4, (int socket, __SOCKADDR_ARG address, socklen_t *restrict address_len, int flags))
 {
-    before_wait(SHIM_CALLER);
-    return REAL(accept4)(socket, address, address_len, flags);
+    struct shim_thread *waiting = before_wait(SHIM_CALLER);
+    int result = REAL(accept4)(socket, address, address_len, flags);
+    after_wait(waiting);
+    return result;
 }
 
 /* Queues built on futexes wait through here (std::atomic::wait, Rust, Go with cgo). */
@@ -292,10 +341,13 @@ HOOK(long, syscall, (long number, ...))
     long a = va_arg(args, long), b = va_arg(args, long), c = va_arg(args, long);
     long d = va_arg(args, long), e = va_arg(args, long), f = va_arg(args, long);
     va_end(args);
+    struct shim_thread *waiting = NULL;
     if (number == SYS_futex) {
         long operation = b & FUTEX_CMD_MASK;
         if (operation == FUTEX_WAIT || operation == FUTEX_WAIT_BITSET)
-            before_wait(SHIM_CALLER);
+            waiting = before_wait(SHIM_CALLER);
     }
-    return REAL(syscall)(number, a, b, c, d, e, f);
+    long result = REAL(syscall)(number, a, b, c, d, e, f);
+    after_wait(waiting);
+    return result;
 }

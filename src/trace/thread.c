@@ -22,14 +22,15 @@ static void cut_scopes(struct shim_thread *thread, unsigned depth)
 }
 
 /* The stack grows downwards: a scope that is still open belongs to a caller, whose frame lies
- * above. */
+ * above. Those without a frame go with the one that they were opened in. */
 static void cut_abandoned(struct shim_thread *thread, const void *frame)
 {
-    while (thread->depth > 0) {
-        const void *scope_frame = thread->scope[thread->depth - 1].frame;
-        if (!scope_frame || scope_frame > frame)
+    for (unsigned depth = thread->depth; depth > 0; depth--) {
+        const void *scope_frame = thread->scope[depth - 1].frame;
+        if (scope_frame > frame)
             return;
-        cut_scopes(thread, thread->depth - 1);
+        if (scope_frame)
+            cut_scopes(thread, depth - 1);
     }
 }
 
