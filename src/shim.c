@@ -19,6 +19,7 @@
 #include <linux/close_range.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +36,6 @@
 #define EXIT_MAX         (2000 * MS)
 
 static _Atomic uint32_t flush_wanted, flush_done, phase;
-static _Atomic int exporter_pid;
 static uint64_t load_time_ns;
 static char exporter_path[PATH_MAX];
 static _Atomic uint64_t exit_spent_ns;
@@ -74,7 +74,7 @@ static bool flush(uint64_t (*limit)(uint64_t now), uint64_t fixed_limit, uint64_
         uint64_t now = shim_clock_now();
         uint64_t spent = now - start + already_spent;
         uint64_t allowed = limit ? limit(now) : fixed_limit;
-        if (spent >= allowed)
+        if (spent >= allowed || atomic_load(&phase) == SHIM_EXPORT_FAILED)
             return false;
         uint64_t left = allowed - spent;
         futex_wait(&flush_done, done, left < 20 * MS ? left : 20 * MS);
@@ -85,7 +85,7 @@ static bool flush(uint64_t (*limit)(uint64_t now), uint64_t fixed_limit, uint64_
  * not touch its parent's. */
 static bool has_exporter(void)
 {
-    return atomic_load(&shim_recorder.exporter) != 0 && atomic_load(&exporter_pid) == getpid();
+    return atomic_load(&shim_recorder.exporter) != 0 && shim_recorder_is_own();
 }
 
 static bool flush_within(unsigned timeout_ms)
@@ -105,7 +105,7 @@ static uint64_t count_finished(void)
     static const enum shim_counter after_record[] = {
         SHIM_COUNTER_DROPPED_UNREACHABLE, SHIM_COUNTER_DROPPED_TIMEOUT,
         SHIM_COUNTER_DROPPED_REFUSED,     SHIM_COUNTER_DROPPED_BAD_RESPONSE,
-        SHIM_COUNTER_DROPPED_IO,
+        SHIM_COUNTER_DROPPED_IO,          SHIM_COUNTER_DROPPED_DAMAGED,
     };
     for (unsigned i = 0; i < sizeof(after_record) / sizeof(*after_record); i++)
         sum += shim_recorder_counted(after_record[i]);
@@ -141,7 +141,7 @@ __attribute__((destructor)) static void unload(void)
 {
     int saved_errno = errno;
     finish();
-    if (has_exporter() && shim_log_enabled(SHIM_LOG_WARN)) {
+    if (shim_recorder_is_own() && shim_log_enabled(SHIM_LOG_WARN)) {
         uint64_t recorded = shim_recorder_counted(SHIM_COUNTER_SPANS_RECORDED);
         uint64_t finished = count_finished();
         /* Some may have ended after the exporter stood down. */
@@ -196,6 +196,14 @@ static void print_warnings(void)
         shim_log_always("%s", warning);
 }
 
+/* A thread inherits its maker's scheduling: ours is not to compete with real-time work. */
+static void leave_real_time(void)
+{
+    int policy = sched_getscheduler(0);
+    if (policy == SCHED_FIFO || policy == SCHED_RR)
+        sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){0});
+}
+
 /* The exporter's descriptors are no business of the host's, nor the host's of the exporter: with a
  * table of its own, neither can close or inherit the other's, none of ours takes a low number of
  * theirs, and a pipe that they close is closed. Where the kernel cannot (before 5.9) or may not,
@@ -217,6 +225,7 @@ static void *run_exporter(void *unused)
 {
     (void)unused;
     shim_thread_is_ours = true;
+    leave_real_time();
     const struct shim_export_source source = {
         .config = &shim_config,
         .counters = &shim_recorder.counters,
@@ -259,7 +268,6 @@ static void start_exporter(void)
         atexit(finish);
         at_quick_exit(finish);
     }
-    atomic_store(&exporter_pid, getpid());
     atomic_store(&phase, SHIM_EXPORT_STARTING);
     atomic_store(&flush_wanted, 0);
     atomic_store(&flush_done, 0);

@@ -15,12 +15,12 @@
     X(SPANS_NO_EXPORTER, "spans dropped: OTEL_TRACES_EXPORTER=none")                               \
     X(DROPPED_QUEUE_FULL, "spans dropped: memory limit reached")                                   \
     X(DROPPED_NO_SLOT, "spans dropped: too many in flight")                                        \
-    X(DROPPED_CONTENDED, "spans dropped: ended while another thread held them")                    \
     X(DROPPED_UNREACHABLE, "spans dropped: no connection to the collector")                        \
     X(DROPPED_TIMEOUT, "spans dropped: the collector did not answer in time")                      \
     X(DROPPED_REFUSED, "spans dropped: the collector answered with an error")                      \
     X(DROPPED_BAD_RESPONSE, "spans dropped: the collector's answer could not be read")             \
     X(DROPPED_IO, "spans dropped: the file could not be written")                                  \
+    X(DROPPED_DAMAGED, "spans dropped: their records were damaged in memory")                      \
     X(DROPPED_AT_EXIT, "spans dropped: not sent before the process ended")                         \
     X(DROPPED_NO_MODULE, "spans dropped: libotelshim-exporter.so missing or of another build")     \
     X(ATTRIBUTES_DROPPED, "attributes dropped: over a limit")                                      \

@@ -8,6 +8,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -53,6 +56,24 @@ static void write_line(int fd, const char *line, size_t len)
     do
         n = write(fd, line, len);
     while (n < 0 && errno == EINTR);
+}
+
+/* The host's stderr may be a pipe that nobody reads, or nobody has open any more: neither may hold
+ * the host up or end it. */
+static void write_stderr(const char *line, size_t len)
+{
+    struct pollfd wait = {.fd = STDERR_FILENO, .events = POLLOUT};
+    if (poll(&wait, 1, 0) != 1 || !(wait.revents & POLLOUT))
+        return;
+    sigset_t pipe, before, pending;
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    sigpending(&pending);
+    pthread_sigmask(SIG_BLOCK, &pipe, &before);
+    write_line(STDERR_FILENO, line, len);
+    if (!sigismember(&pending, SIGPIPE))
+        sigtimedwait(&pipe, NULL, &(struct timespec){0});
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 static void write_file(const char *line, size_t len)
@@ -127,7 +148,7 @@ void shim_log(enum shim_log_level level, const char *format, ...)
     } else {
         size_t len = format_line(line, sizeof(line), level, message);
         if (log_target == TARGET_STDERR)
-            write_line(STDERR_FILENO, line, len);
+            write_stderr(line, len);
         else
             write_file(line, len);
     }

@@ -14,13 +14,19 @@ int shim_pool_init(struct shim_pool *pool, size_t limit)
     void *memory = MAP_FAILED;
     /* A host near its RLIMIT_AS gets a smaller pool rather than none. */
     for (; count >= 2; count /= 2) {
-        memory = mmap(NULL, (size_t)count * SHIM_CHUNK_SIZE, PROT_READ | PROT_WRITE,
+        memory = mmap(NULL, (size_t)count * SHIM_CHUNK_SIZE, PROT_NONE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (memory != MAP_FAILED)
             break;
     }
     if (memory == MAP_FAILED)
         return -ENOMEM;
+    /* A host that locks its memory (mlockall) would have all of it made at once. */
+    munlock(memory, (size_t)count * SHIM_CHUNK_SIZE);
+    if (mprotect(memory, (size_t)count * SHIM_CHUNK_SIZE, PROT_READ | PROT_WRITE) != 0) {
+        munmap(memory, (size_t)count * SHIM_CHUNK_SIZE);
+        return -ENOMEM;
+    }
     /* Whole huge pages for a few spans would be felt in the host's resident memory. */
     madvise(memory, (size_t)count * SHIM_CHUNK_SIZE, MADV_NOHUGEPAGE);
     pool->memory = memory;
@@ -78,9 +84,19 @@ struct shim_chunk *shim_pool_take(struct shim_pool *pool)
     return chunk;
 }
 
+static uint32_t chunks_of(size_t bytes)
+{
+    return (uint32_t)((bytes + SHIM_CHUNK_SIZE - 1) / SHIM_CHUNK_SIZE);
+}
+
+void shim_pool_unreserve(struct shim_pool *pool, size_t bytes)
+{
+    atomic_fetch_sub(&pool->reserved, chunks_of(bytes));
+}
+
 bool shim_pool_reserve(struct shim_pool *pool, size_t bytes)
 {
-    uint32_t chunks = (uint32_t)((bytes + SHIM_CHUNK_SIZE - 1) / SHIM_CHUNK_SIZE);
+    uint32_t chunks = chunks_of(bytes);
     uint32_t reserved = atomic_load(&pool->reserved);
     do {
         if (reserved + chunks > pool->count / 2)

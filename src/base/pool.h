@@ -52,6 +52,8 @@ uint32_t shim_pool_collect(struct shim_pool *pool);
 
 /* Sets aside `bytes` of the limit for other use, at most half of it. False: not that much left. */
 bool shim_pool_reserve(struct shim_pool *pool, size_t bytes);
+/* Gives back what was set aside and not used after all. */
+void shim_pool_unreserve(struct shim_pool *pool, size_t bytes);
 
 /* Whether more than half of the limit is in use: threads then share chunks. */
 static inline bool shim_pool_is_tight(struct shim_pool *pool)

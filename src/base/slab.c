@@ -16,7 +16,7 @@ void *shim_slab_get(struct shim_slab *slab, uint32_t index)
 }
 
 /* Maps the block if nobody has yet. Two threads may map at once; the second one's goes back. */
-static bool have_block(struct shim_slab *slab, uint32_t number)
+static bool have_block(struct shim_slab *slab, uint32_t number, bool *ret_grew)
 {
     if (atomic_load_explicit(&slab->block[number], memory_order_acquire))
         return true;
@@ -25,12 +25,14 @@ static bool have_block(struct shim_slab *slab, uint32_t number)
     if (memory == MAP_FAILED)
         return false;
     uint8_t *expected = NULL;
-    if (!atomic_compare_exchange_strong(&slab->block[number], &expected, memory))
+    if (atomic_compare_exchange_strong(&slab->block[number], &expected, memory))
+        *ret_grew = true;
+    else
         munmap(memory, shim_slab_block_size(slab));
     return true;
 }
 
-static void *take_fresh(struct shim_slab *slab, bool may_grow)
+static void *take_fresh(struct shim_slab *slab, bool may_grow, bool *ret_grew)
 {
     uint32_t fresh = atomic_load_explicit(&slab->fresh, memory_order_relaxed);
     for (;;) {
@@ -38,7 +40,7 @@ static void *take_fresh(struct shim_slab *slab, bool may_grow)
             return NULL;
         if (!may_grow && fresh % SHIM_SLAB_BLOCK_SLOTS == 0)
             return NULL;
-        if (!have_block(slab, fresh / SHIM_SLAB_BLOCK_SLOTS))
+        if (!have_block(slab, fresh / SHIM_SLAB_BLOCK_SLOTS, ret_grew))
             return NULL;
         if (atomic_compare_exchange_weak(&slab->fresh, &fresh, fresh + 1))
             break;
@@ -48,8 +50,9 @@ static void *take_fresh(struct shim_slab *slab, bool may_grow)
     return slot;
 }
 
-void *shim_slab_take(struct shim_slab *slab, bool may_grow)
+void *shim_slab_take(struct shim_slab *slab, bool may_grow, bool *ret_grew)
 {
+    *ret_grew = false;
     uint64_t head = atomic_load_explicit(&slab->free, memory_order_acquire);
     while ((uint32_t)head != 0) {
         struct shim_slot *slot = shim_slab_get(slab, (uint32_t)head);
@@ -59,7 +62,7 @@ void *shim_slab_take(struct shim_slab *slab, bool may_grow)
                                                   memory_order_acquire, memory_order_acquire))
             return slot;
     }
-    return take_fresh(slab, may_grow);
+    return take_fresh(slab, may_grow, ret_grew);
 }
 
 void shim_slab_give_back(struct shim_slab *slab, void *given)

@@ -31,8 +31,8 @@ static inline size_t shim_slab_block_size(const struct shim_slab *slab)
 }
 
 /* A slot, its contents as its last user left them (zero when fresh). `may_grow` false: only what
- * exists. NULL: none free. */
-void *shim_slab_take(struct shim_slab *slab, bool may_grow);
+ * exists; *ret_grew: this call mapped a block for it. NULL: none free. */
+void *shim_slab_take(struct shim_slab *slab, bool may_grow, bool *ret_grew);
 void shim_slab_give_back(struct shim_slab *slab, void *slot);
 
 /* NULL for an index that never existed. */

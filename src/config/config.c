@@ -135,9 +135,9 @@ static const struct shim_setting settings[] = {
             "stderr when OTEL_LOG_LEVEL is set.",
             shim_read_text, FIELD(log_target)),
     SETTING("OTELSHIM_MEMORY_LIMIT", "size", "16Mi",
-            "Bound of the memory in which finished spans wait; at least `64Ki`. What does not fit "
+            "Bound of the memory in which finished spans wait; at least `256Ki`. What does not fit "
             "is dropped and counted.",
-            shim_read_size, FIELD(memory_limit), .min = 65536, .max = UINT64_C(1) << 36),
+            shim_read_size, FIELD(memory_limit), .min = 262144, .max = UINT64_C(1) << 36),
     DERIVED("OTELSHIM_PROPAGATE_TO", "list of hosts", "everywhere",
             "Hosts that trace context is sent to: globs and networks, as in OTELSHIM_BAGGAGE_TO.",
             shim_read_hosts, FIELD(propagate_to), .initial = ""),
@@ -168,8 +168,8 @@ static const struct shim_setting settings[] = {
             "Finished spans that may wait.", shim_read_integer, FIELD(bsp_max_queue_size), .min = 1,
             INT_RANGE),
     SETTING("OTEL_BSP_SCHEDULE_DELAY", "duration (ms)", "5000",
-            "Longest time that a finished span waits for others.", shim_read_duration,
-            FIELD(bsp_schedule_delay_ms), INT_RANGE),
+            "Longest time that a finished span waits for others; less than 20 counts as 20.",
+            shim_read_duration, FIELD(bsp_schedule_delay_ms), INT_RANGE),
     SETTING("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "integer", "128", "Attributes of a span event.",
             shim_read_integer, FIELD(limits.event_attribute_count), INT_RANGE),
     SETTING("OTEL_EXPORTER_OTLP_CERTIFICATE", "path", "",

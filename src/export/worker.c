@@ -23,6 +23,8 @@
 #define BATCH_SPANS_MAX 8192
 #define BATCH_BYTES_MAX (4u << 20)
 #define SINKS_MAX       3
+/* A shorter schedule delay would keep the processor awake. */
+#define DELAY_MIN_MS 20
 
 struct worker {
     const struct shim_export_source *source;
@@ -69,6 +71,12 @@ static struct shim_batch_piece take_piece(struct worker *worker, uint32_t spans_
         position = start;
         for (spans = 0; spans < spans_max && shim_record_next(&position, end, &len); spans++)
             ;
+        if (spans == 0) {
+            /* What lies here is no record: nothing behind it can be told apart. */
+            shim_count(worker->source->counters, SHIM_COUNTER_DROPPED_DAMAGED, worker->spans_left);
+            atomic_fetch_sub(worker->source->waiting, worker->spans_left);
+            worker->spans_left = 0;
+        }
     }
     worker->position = position;
     worker->spans_left -= spans;
@@ -185,7 +193,8 @@ static void answer_flush(struct worker *worker, uint32_t wanted)
 static void work(struct worker *worker)
 {
     const struct shim_export_source *source = worker->source;
-    uint64_t delay = (uint64_t)source->config->bsp_schedule_delay_ms * 1000000u;
+    uint32_t delay_ms = source->config->bsp_schedule_delay_ms;
+    uint64_t delay = (delay_ms > DELAY_MIN_MS ? delay_ms : DELAY_MIN_MS) * 1000000ull;
     uint64_t due = shim_clock_now() + delay;
     for (;;) {
         uint32_t bell = atomic_load(source->doorbell);

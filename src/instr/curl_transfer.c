@@ -287,7 +287,8 @@ void shim_curl_transfer_option_changed(struct curl_handle *handle, CURLoption op
 
 void shim_curl_transfer_abandon(struct curl_handle *handle)
 {
-    shim_span_end(shim_thread_self(), handle->span);
+    if (handle->span)
+        shim_span_end_ref(shim_thread_self(), handle->context.live);
     handle->span = NULL;
     handle->headers_are_ours = handle->prereq_is_ours = false;
     handle->wrapped = 0;
@@ -303,11 +304,19 @@ static void end(struct curl_handle *handle)
     shim_curl_transfer_abandon(handle);
 }
 
+/* While it ran, the application could reach the span as the current one, and even end it. */
+static bool hold_span(struct curl_handle *handle)
+{
+    return handle->span && shim_span_hold(handle->context.live);
+}
+
 void shim_curl_transfer_end(struct curl_handle *handle, CURLcode code)
 {
     int saved_errno = errno;
-    if (handle->span && handle->span->recording)
+    if (hold_span(handle)) {
         shim_curl_result_add(handle, code);
+        shim_span_release(handle->span);
+    }
     end(handle);
     errno = saved_errno;
 }
@@ -315,8 +324,10 @@ void shim_curl_transfer_end(struct curl_handle *handle, CURLcode code)
 void shim_curl_transfer_cancel(struct curl_handle *handle)
 {
     int saved_errno = errno;
-    if (handle->span && handle->span->recording)
+    if (hold_span(handle)) {
         shim_curl_result_add_unread(handle);
+        shim_span_release(handle->span);
+    }
     end(handle);
     errno = saved_errno;
 }

@@ -13,7 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { MEMORY_NONE, MEMORY_BEING_MADE, MEMORY_READY, MEMORY_FAILED = -1 };
+/* From MEMORY_BEING_MADE on: by the process with the pid that is added to it. */
+enum { MEMORY_NONE, MEMORY_READY, MEMORY_BEING_MADE, MEMORY_FAILED = -1 };
 
 struct shim_recorder shim_recorder;
 
@@ -95,10 +96,12 @@ static bool make_memory(void)
     struct shim_recorder *r = &shim_recorder;
     if (shim_pool_init(&r->pool, r->memory_limit) != 0)
         return false;
+    shim_pool_reset(&r->pool);
     if (pthread_key_create(&thread_key, end_thread) != 0)
         return false;
     make_fork_mark();
     random_salt = make_salt();
+    atomic_store(&r->pid, getpid());
     refresh_clock_offset();
     return true;
 }
@@ -126,11 +129,20 @@ static void start_over(void)
         if (thread != shim_thread_tls)
             shim_slab_give_back(&r->threads, thread);
     }
+    /* Whoever ends one of the parent's spans here must not write into chunks that are others' now.
+     */
+    uint32_t spans = atomic_load(&r->spans.fresh);
+    for (uint32_t index = 1; index <= spans; index++) {
+        struct shim_span *span = shim_slab_get(&r->spans, index);
+        span->recording = false;
+        span->chunk = NULL;
+    }
     for (unsigned i = 0; i < SHIM_COUNTER_COUNT; i++)
         atomic_store(&r->counters.value[i], 0);
     atomic_store(&r->waiting, 0);
     atomic_store(&r->exporter, 0);
     atomic_fetch_add(&r->epoch, 1);
+    atomic_store(&r->pid, getpid());
     random_salt = make_salt();
     if (shim_thread_tls)
         shim_random_seed(&shim_thread_tls->random, atomic_fetch_add(&random_stream, 1),
@@ -139,17 +151,23 @@ static void start_over(void)
     *fork_mark = 1;
 }
 
+/* Another thread makes the memory: microseconds, once in a process's life, unless it was stopped in
+ * the middle, or was left behind by a fork. */
+#define MAKING_TRIES 1000
+
 static bool ready_slowly(void)
 {
     _Atomic int *state = &shim_recorder.state;
     int seen = atomic_load(state);
-    for (;;) {
+    for (unsigned tries = 0; tries < MAKING_TRIES; tries++) {
         if (seen == MEMORY_FAILED || (seen == MEMORY_READY && *fork_mark))
             return seen == MEMORY_READY;
-        if (seen == MEMORY_BEING_MADE) {
-            sched_yield(); /* another thread does it: microseconds, once in the process's life */
+        if (seen >= MEMORY_BEING_MADE) {
+            if (seen != MEMORY_BEING_MADE + getpid())
+                atomic_compare_exchange_strong(state, &seen, MEMORY_NONE);
+            sched_yield();
             seen = atomic_load(state);
-        } else if (atomic_compare_exchange_weak(state, &seen, MEMORY_BEING_MADE)) {
+        } else if (atomic_compare_exchange_weak(state, &seen, MEMORY_BEING_MADE + getpid())) {
             bool ready = true;
             if (seen == MEMORY_READY)
                 start_over();
@@ -159,6 +177,13 @@ static bool ready_slowly(void)
             return ready;
         }
     }
+    return false;
+}
+
+bool shim_recorder_is_own(void)
+{
+    return atomic_load(&shim_recorder.state) == MEMORY_READY && *fork_mark &&
+           atomic_load(&shim_recorder.pid) == getpid();
 }
 
 bool shim_recorder_ready(void)
@@ -173,7 +198,8 @@ static struct shim_thread *make_thread(void)
 {
     if (shim_thread_is_ours)
         return NULL;
-    struct shim_thread *thread = shim_slab_take(&shim_recorder.threads, true);
+    bool grew;
+    struct shim_thread *thread = shim_slab_take(&shim_recorder.threads, true, &grew);
     if (!thread) {
         shim_count(&shim_recorder.counters, SHIM_COUNTER_THREADS_DROPPED, 1);
         return NULL;
@@ -205,9 +231,10 @@ static void post(struct shim_chunk *chunk)
         shim_pool_give_back(&r->pool, chunk);
         return;
     }
-    shim_pool_post(&r->pool, chunk);
+    /* Counted first: the exporter takes off what it has dealt with. */
     uint64_t before = atomic_fetch_add_explicit(&r->waiting, spans, memory_order_relaxed);
-    if (before / r->batch_size != (before + spans) / r->batch_size)
+    shim_pool_post(&r->pool, chunk);
+    if (before / r->batch_size != (before + spans) / r->batch_size || shim_pool_is_tight(&r->pool))
         shim_recorder_ring();
 }
 

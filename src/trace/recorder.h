@@ -25,7 +25,8 @@ struct shim_recorder {
     _Atomic bool records;               /* false: contexts are made and sent, spans are not kept */
     _Atomic unsigned not_kept; /* enum shim_counter: what a span that is not kept counts as */
 
-    _Atomic int state;            /* memory: 0 none, 1 being mapped, 2 there, -1 failed */
+    _Atomic int pid;              /* of the process that records, once it does */
+    _Atomic int state;            /* of the memory; recorder.c knows its values */
     _Atomic int64_t clock_offset; /* wall clock minus CLOCK_MONOTONIC */
     _Atomic uint64_t waiting;     /* spans posted and not yet taken by the exporter */
     _Atomic uint32_t doorbell;    /* futex: the exporter sleeps on it */
@@ -49,6 +50,10 @@ void shim_recorder_init(const struct shim_config *config);
 /* Maps the memory on first use and starts over in a forked child. False: the process does not
  * trace. On every span's way in: two loads when all is well. */
 bool shim_recorder_ready(void);
+
+/* Whether what is recorded is this process's: not in a forked child before its own first span, and
+ * never in a vforked one. */
+bool shim_recorder_is_own(void);
 
 /* Hands a chunk with records to the exporter, and wakes it when a batch has come together. */
 void shim_recorder_post(struct shim_chunk *chunk);

@@ -25,33 +25,48 @@ static inline void relax(void)
 #endif
 }
 
-static bool hold(struct shim_span *span)
+static uint32_t generation_of(uint64_t state)
+{
+    return (uint32_t)(state >> 32);
+}
+
+static uint64_t state_of(uint32_t generation)
+{
+    return (uint64_t)generation << 32;
+}
+
+/* Makes the caller the one who may change the span, if it is still that one. */
+static bool hold(struct shim_span *span, uint32_t generation)
 {
     for (unsigned i = 0; i < HOLD_TRIES; i++) {
-        if (atomic_exchange_explicit(&span->held, 1, memory_order_acquire) == 0)
+        uint64_t seen = state_of(generation);
+        if (atomic_compare_exchange_strong_explicit(&span->state, &seen, seen | SHIM_SPAN_HELD,
+                                                    memory_order_acquire, memory_order_relaxed))
             return true;
+        if (generation_of(seen) != generation || (seen & SHIM_SPAN_END_WANTED))
+            return false;
         relax();
     }
     return false;
 }
 
-void shim_span_release(struct shim_span *span)
-{
-    atomic_store_explicit(&span->held, 0, memory_order_release);
-}
-
 static bool is_current(struct shim_span *span, struct shim_span_ref ref)
 {
-    return span && atomic_load_explicit(&span->generation, memory_order_acquire) == ref.generation;
+    return span && generation_of(atomic_load_explicit(&span->state, memory_order_acquire)) ==
+                       ref.generation;
+}
+
+static bool is_ours(const struct shim_span *span)
+{
+    return span->epoch == atomic_load_explicit(&shim_recorder.epoch, memory_order_relaxed);
 }
 
 struct shim_span *shim_span_hold(struct shim_span_ref ref)
 {
     struct shim_span *span = shim_slab_get(&shim_recorder.spans, ref.slot);
-    if (!is_current(span, ref) || !hold(span))
+    if (!span || !hold(span, ref.generation))
         return NULL;
-    if (is_current(span, ref) && span->recording &&
-        span->epoch == atomic_load_explicit(&shim_recorder.epoch, memory_order_relaxed))
+    if (span->recording && is_ours(span))
         return span;
     shim_span_release(span);
     return NULL;
@@ -69,9 +84,13 @@ static struct shim_span *take_slot(struct shim_thread *thread)
     if (span)
         return span;
     struct shim_recorder *r = &shim_recorder;
-    bool may_grow = shim_slab_is_full(&r->spans) &&
-                    shim_pool_reserve(&r->pool, shim_slab_block_size(&r->spans));
-    return shim_slab_take(&r->spans, may_grow);
+    size_t block = shim_slab_block_size(&r->spans);
+    bool may_grow = shim_slab_is_full(&r->spans) && shim_pool_reserve(&r->pool, block);
+    bool grew = false;
+    span = shim_slab_take(&r->spans, may_grow, &grew);
+    if (may_grow && !grew)
+        shim_pool_unreserve(&r->pool, block);
+    return span;
 }
 
 static void give_slot_back(struct shim_thread *thread, struct shim_span *span)
@@ -180,7 +199,8 @@ struct shim_span *shim_span_start(struct shim_thread *thread, enum shim_span_kin
     span->status = SHIM_STATUS_UNSET;
     span->status_has_text = false;
     span->context = ret_context->span;
-    uint32_t generation = atomic_load_explicit(&span->generation, memory_order_relaxed) + 1;
+    uint32_t generation =
+        generation_of(atomic_load_explicit(&span->state, memory_order_relaxed)) + 1;
     ret_context->live = (struct shim_span_ref){span->slot.index, generation};
     if (!has_parent || parent->span.is_remote || parent->local_root.slot == 0)
         ret_context->local_root = ret_context->live;
@@ -204,7 +224,7 @@ struct shim_span *shim_span_start(struct shim_thread *thread, enum shim_span_kin
             have_exporter(); /* it loads libunwind while the span runs */
         span->start_ns = shim_clock_now();
     }
-    atomic_store_explicit(&span->generation, generation, memory_order_release);
+    atomic_store_explicit(&span->state, state_of(generation), memory_order_release);
     return span;
 }
 
@@ -347,59 +367,61 @@ static void take_stack(struct shim_span *span, uint64_t end_ns)
         shim_count(&r->counters, SHIM_COUNTER_STACKS_DROPPED, 1);
 }
 
-/* Gives back what the span had; nobody else may hold it or look at it as running. */
+/* Gives back what a held span had; references to it are stale from here on. */
 static void retire(struct shim_thread *thread, struct shim_span *span, struct shim_chunk *own_chunk)
 {
-    atomic_fetch_add_explicit(&span->generation, 1, memory_order_release);
-    shim_span_release(span);
+    uint32_t generation = generation_of(atomic_load_explicit(&span->state, memory_order_relaxed));
+    atomic_store_explicit(&span->state, state_of(generation + 1), memory_order_release);
     if (own_chunk)
         shim_pool_give_back(&shim_recorder.pool, own_chunk);
     give_slot_back(thread, span);
 }
 
-/* Ends a span that the caller holds. */
-static void end_held(struct shim_thread *thread, struct shim_span *span, uint64_t end_ns)
+void shim_span_end_held(struct shim_thread *thread, struct shim_span *span)
 {
-    struct shim_recorder *r = &shim_recorder;
     /* A span that was running when the process forked is its parent's to end. */
-    bool ours = span->epoch == atomic_load_explicit(&r->epoch, memory_order_relaxed);
-    if (!span->recording || !ours) {
+    if (!span->recording || !is_ours(span)) {
         retire(thread, span, NULL);
         return;
     }
-    if (r->stacks)
+    uint64_t end_ns = shim_clock_now();
+    if (shim_recorder.stacks)
         take_stack(span, end_ns);
     record(thread, span, end_ns);
     retire(thread, span, span->chunk);
 }
 
-static void count_contended(void)
+void shim_span_release(struct shim_span *span)
 {
-    /* The holder was stopped in mid-write; the slot stays his for good. */
-    shim_count(&shim_recorder.counters, SHIM_COUNTER_DROPPED_CONTENDED, 1);
+    uint64_t seen = atomic_load_explicit(&span->state, memory_order_relaxed);
+    uint64_t free_again = seen & ~(uint64_t)SHIM_SPAN_HELD;
+    if (!(seen & SHIM_SPAN_END_WANTED) &&
+        atomic_compare_exchange_strong_explicit(&span->state, &seen, free_again,
+                                                memory_order_release, memory_order_relaxed))
+        return;
+    shim_span_end_held(shim_thread_self(), span); /* somebody wanted to, meanwhile */
+}
+
+void shim_span_end_ref(struct shim_thread *thread, struct shim_span_ref ref)
+{
+    struct shim_span *span = shim_slab_get(&shim_recorder.spans, ref.slot);
+    while (is_current(span, ref)) {
+        if (hold(span, ref.generation)) {
+            shim_span_end_held(thread, span);
+            return;
+        }
+        /* The holder was stopped in mid-write: he is to end it. */
+        uint64_t seen = state_of(ref.generation) | SHIM_SPAN_HELD;
+        if (atomic_compare_exchange_strong(&span->state, &seen, seen | SHIM_SPAN_END_WANTED) ||
+            (seen & SHIM_SPAN_END_WANTED))
+            return;
+    }
 }
 
 void shim_span_end(struct shim_thread *thread, struct shim_span *span)
 {
     if (!span)
         return;
-    uint64_t end_ns = span->recording ? shim_clock_now() : 0;
-    if (hold(span))
-        end_held(thread, span, end_ns);
-    else
-        count_contended();
-}
-
-void shim_span_end_ref(struct shim_thread *thread, struct shim_span_ref ref)
-{
-    struct shim_span *span = shim_slab_get(&shim_recorder.spans, ref.slot);
-    if (!is_current(span, ref))
-        return;
-    uint64_t end_ns = shim_clock_now();
-    if (!hold(span))
-        count_contended();
-    else if (is_current(span, ref))
-        end_held(thread, span, end_ns);
-    else
-        shim_span_release(span);
+    uint64_t state = atomic_load_explicit(&span->state, memory_order_relaxed);
+    shim_span_end_ref(thread, (struct shim_span_ref){span->slot.index, generation_of(state)});
 }

@@ -21,10 +21,15 @@ enum shim_span_status { SHIM_STATUS_UNSET, SHIM_STATUS_OK, SHIM_STATUS_ERROR };
 
 #define SHIM_SPAN_SLOT 1024
 
+/* One thread at a time may change a span; who wants to end it meanwhile leaves that to the holder.
+ */
+#define SHIM_SPAN_HELD       1u
+#define SHIM_SPAN_END_WANTED 2u
+
 struct shim_span {
     struct shim_slot slot;
-    _Atomic uint32_t generation; /* odd while the span runs */
-    _Atomic uint32_t held;       /* one mutator at a time */
+    /* generation << 32 | flags; the generation is odd while the span runs */
+    _Atomic uint64_t state;
     uint32_t epoch;
     uint8_t kind, status;
     bool recording;       /* false: only its ids count */
@@ -103,11 +108,13 @@ bool shim_span_add_stack(struct shim_span *span, void *const *frames, unsigned c
 /* Nanoseconds since the epoch, as spans are stamped. */
 uint64_t shim_span_now(void);
 
-/* Ends the span, records it and gives the slot back. NULL is taken. */
-void shim_span_end(struct shim_thread *thread, struct shim_span *span);
-
-/* The same for one that is known by its reference alone; a stale one is ignored. */
+/* Ends the span, records it and gives the slot back. The reference may be stale: then it has been
+ * ended before. */
 void shim_span_end_ref(struct shim_thread *thread, struct shim_span_ref ref);
+/* The same for one that the caller holds. */
+void shim_span_end_held(struct shim_thread *thread, struct shim_span *span);
+/* The same for one that nobody else can have ended. NULL is taken. */
+void shim_span_end(struct shim_thread *thread, struct shim_span *span);
 
 /* Whether the span behind the reference has ended. No reference at all counts as ended. */
 bool shim_span_ref_has_ended(struct shim_span_ref ref);

@@ -528,19 +528,52 @@ static void baggage(const char *url, char **more)
     otelshim_span_end(span);
 }
 
+/* The program ends the span that is current, though it did not start it. */
+static size_t end_current(char *data, size_t size, size_t count, void *user)
+{
+    (void)data;
+    (void)user;
+    otelshim_span_end(otelshim_span_current());
+    return size * count;
+}
+
+static void ends_current(const char *url, char **more)
+{
+    (void)more;
+    CURL *easy = make(url, "ended");
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, end_current);
+    perform(easy);
+    struct otelshim_span a = otelshim_span_start("a", OTELSHIM_INTERNAL);
+    struct otelshim_span b = otelshim_span_start("b", OTELSHIM_INTERNAL);
+    otelshim_span_end(b);
+    otelshim_span_end(a);
+    curl_easy_cleanup(easy);
+}
+
 int main(int argc, char **argv)
 {
     static const struct mode modes[] = {
-        {"sequence", sequence}, {"lists", lists},
-        {"shared", shared},     {"own", own},
-        {"reset", reset},       {"duphandle", duphandle},
-        {"nested", nested},     {"jumps", jumps},
-        {"cancel", cancel},     {"connect_only", connect_only},
-        {"upgrade", upgrade},   {"parts", parts},
-        {"methods", methods},   {"schemeless", schemeless},
-        {"signs", signs},       {"follow", follow},
-        {"fails", fails},       {"follow_late", follow_late},
-        {"moves", moves},       {"baggage", baggage},
+        {"sequence", sequence},
+        {"lists", lists},
+        {"shared", shared},
+        {"own", own},
+        {"reset", reset},
+        {"duphandle", duphandle},
+        {"nested", nested},
+        {"jumps", jumps},
+        {"cancel", cancel},
+        {"connect_only", connect_only},
+        {"upgrade", upgrade},
+        {"parts", parts},
+        {"methods", methods},
+        {"schemeless", schemeless},
+        {"signs", signs},
+        {"follow", follow},
+        {"fails", fails},
+        {"follow_late", follow_late},
+        {"moves", moves},
+        {"baggage", baggage},
+        {"ends_current", ends_current},
     };
     (void)argc;
     return run_mode(modes, sizeof(modes) / sizeof(*modes), argv);

@@ -454,6 +454,15 @@ def test_a_handle_that_moves_between_threads(rig):
     assert all(span.parent_id == "" for span in ran.spans)
 
 
+def test_a_span_that_the_program_ended_is_not_ended_again(rig):
+    ran = rig.both([rig.host, "ends_current", rig.url()])
+    assert sorted(span.name for span in ran.spans) == ["GET", "a", "b"]
+    ids = [span.span_id for span in ran.spans]
+    assert len(set(ids)) == 3
+    spans = {span.name: span for span in ran.spans}
+    assert spans["b"].parent_id == spans["a"].span_id
+
+
 @pytest.fixture(scope="session")
 def modules(tmp_path_factory):
     """A host of libcurl, one without, and a plugin of each flavour."""

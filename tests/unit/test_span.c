@@ -310,6 +310,48 @@ static void test_stale_references_are_ignored(void **state)
     assert_int_equal(take_records(NULL, NULL), 2);
 }
 
+static void test_a_span_that_is_held_is_ended_by_its_holder(void **state)
+{
+    (void)state;
+    struct shim_context context;
+    struct shim_span *span = start(&context);
+    struct shim_span_ref ref = context.live;
+    assert_ptr_equal(shim_span_hold(ref), span);
+    shim_span_end_ref(shim_thread_self(), ref); /* as another thread would */
+    assert_false(shim_span_ref_has_ended(ref));
+    assert_int_equal(take_records(NULL, NULL), 0);
+    shim_span_release(span);
+    assert_true(shim_span_ref_has_ended(ref));
+    assert_int_equal(take_records(NULL, NULL), 1);
+    shim_context_fini(&context);
+}
+
+static void test_a_child_does_not_write_into_the_parents_chunks(void **state)
+{
+    (void)state;
+    char *text = malloc(SHIM_CHUNK_SIZE);
+    memset(text, 'x', SHIM_CHUNK_SIZE);
+    struct shim_context context;
+    struct shim_span *span = start(&context);
+    shim_span_add_str(span, "large", shim_str_n(text, 5000));
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct shim_context own;
+        for (unsigned i = 0; i < 50; i++)
+            end(start(&own), &own);
+        shim_span_add_str(span, "more", shim_str_n(text, 5000));
+        end(span, &context);
+        _exit(take_records(NULL, NULL) == 50 ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    end(span, &context);
+    assert_int_equal(take_records(NULL, NULL), 1);
+    free(text);
+}
+
 static void test_what_does_not_fit_is_counted(void **state)
 {
     (void)state;
@@ -555,6 +597,8 @@ int main(void)
         cmocka_unit_test_setup(test_attributes_are_replaced, set_up),
         cmocka_unit_test_setup(test_unsampled_spans_have_ids_only, set_up),
         cmocka_unit_test_setup(test_stale_references_are_ignored, set_up),
+        cmocka_unit_test_setup(test_a_span_that_is_held_is_ended_by_its_holder, set_up),
+        cmocka_unit_test_setup(test_a_child_does_not_write_into_the_parents_chunks, set_up),
         cmocka_unit_test_setup(test_what_does_not_fit_is_counted, set_up),
         cmocka_unit_test_setup(test_queue_size_is_obeyed, set_up),
         cmocka_unit_test_setup(test_threads_and_collector_at_once, set_up),
