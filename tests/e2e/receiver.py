@@ -30,6 +30,7 @@ FAULTS = (
     "huge-gzip",       # 200 with a small body that inflates to 256 MiB
     "endless-headers", # a status line and headers without end
     "partial-success", # 200, but one span of each request rejected
+    "slow",            # a proper answer, but a quarter of a second late
     "trickle",         # a proper answer, one byte per second
     "close",           # takes the request, ends the connection without a word
     "reset",           # the same with RST
@@ -155,7 +156,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             spans = spans_of(message)
         except Exception as error:  # kept for the test: a request that does not parse is a failure
             receiver.note_error(f"{type(error).__name__}: {error}")
-        taken = fault in (None, "partial-success", "huge", "huge-gzip", "bad-protobuf", "trickle")
+        taken = fault in (None, "partial-success", "huge", "huge-gzip", "bad-protobuf", "trickle", "slow")
         receiver.note_request(Request(self.path, dict(self.headers.items()), len(body), spans,
                                       self.client_address), taken)
         if fault:
@@ -237,6 +238,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                     return
         except OSError:
             pass
+
+    def _fault_slow(self):
+        self.server.receiver.stop_event.wait(0.25)
+        self._answer(200, b"")
 
     def _fault_close(self):
         self.close_connection = True

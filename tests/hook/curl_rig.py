@@ -12,6 +12,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 
+import host as hosts  # noqa: E402
 import origin as origins  # noqa: E402
 
 BUILD = ROOT / os.environ.get("OTELSHIM_BUILD", "build")
@@ -132,8 +133,10 @@ class Rig:
         spans.unlink(missing_ok=True)
         environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(self.place)}
         if preload:
-            environment |= {"LD_PRELOAD": ":".join([*map(str, before), str(SHIM)]), "OTEL_TRACES_EXPORTER": "file",
-                            "OTELSHIM_FILE": str(spans)}
+            environment |= {"LD_PRELOAD": ":".join([*hosts.sanitizer_preload(), *map(str, before), str(SHIM)]),
+                            "OTEL_TRACES_EXPORTER": "file", "OTELSHIM_FILE": str(spans)}
+            if hosts.SANITIZED:
+                environment["ASAN_OPTIONS"] = "detect_leaks=0"
         self.origin.take()
         done = subprocess.run(list(map(str, command)), env={**environment, **env}, timeout=TIMEOUT, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.place)

@@ -140,6 +140,7 @@ HOOK(int, pthread_setname_np, (pthread_t thread, const char *name))
 __attribute__((constructor)) static void start(void)
 {
     shim_libc_init();
+    shim_resolve_init();
     shim_hook_init();
 }
 

@@ -5,12 +5,17 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "parrot.h"
 
@@ -116,6 +121,95 @@ static void snippet_weak(char **args)
         printf("absent\n");
     else
         printf("present, %s\n", parrot_new() == NULL ? "gives NULL" : "works");
+}
+
+/* Looks up a name that is there, and asks for a library that is not: nothing of that is remembered.
+ * No allocation, for it runs in signal handlers. */
+static void look(void)
+{
+    dlsym(RTLD_DEFAULT, "poll");
+    if (&parrot_new != NULL && parrot_new() != NULL)
+        printf("a parrot\n");
+}
+
+#define FORKS 400
+
+static volatile sig_atomic_t forks, hung;
+
+/* A child that does not come to an end ends by SIGALRM. */
+static void fork_once(void)
+{
+    int status;
+    pid_t child = fork();
+
+    if (child == 0) {
+        sigset_t alarms;
+
+        signal(SIGALRM, SIG_DFL);
+        sigemptyset(&alarms);
+        sigaddset(&alarms, SIGALRM);
+        sigprocmask(SIG_UNBLOCK, &alarms, NULL);
+        alarm(10);
+        look();
+        _exit(0);
+    }
+    forks = forks + 1;
+    if (child < 0 || waitpid(child, &status, 0) != child || status != 0)
+        hung = hung + 1;
+}
+
+static atomic_bool is_over;
+
+static void *look_on(void *unused)
+{
+    while (!is_over)
+        look();
+    return unused;
+}
+
+static void snippet_fork(char **args)
+{
+    pthread_t threads[2];
+
+    (void)args;
+    for (int i = 0; i < 2; i++)
+        pthread_create(&threads[i], NULL, look_on, NULL);
+    while (forks < FORKS && hung == 0)
+        fork_once();
+    is_over = true;
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    printf("%d forks, %d hung\n", (int)forks, (int)hung);
+}
+
+static void set_timer(void)
+{
+    struct itimerval soon = {.it_value.tv_usec = 50 + forks % 97};
+
+    setitimer(ITIMER_REAL, &soon, NULL);
+}
+
+static void fork_on_alarm(int signal_number)
+{
+    int saved_errno = errno;
+
+    (void)signal_number;
+    fork_once();
+    set_timer();
+    errno = saved_errno;
+}
+
+static void snippet_fork_in_handler(char **args)
+{
+    struct sigaction action = {.sa_handler = fork_on_alarm, .sa_flags = SA_RESTART};
+
+    (void)args;
+    sigaction(SIGALRM, &action, NULL);
+    set_timer();
+    while (forks < FORKS && hung == 0)
+        look();
+    signal(SIGALRM, SIG_IGN);
+    printf("%s, %d hung\n", forks >= FORKS ? "forked" : "gave up", (int)hung);
 }
 #endif
 
@@ -365,6 +459,7 @@ static const struct {
     {"threads", snippet_threads},     {"unwind", snippet_unwind},
     {"versions", snippet_versions},
 #ifndef LINKED
+    {"fork", snippet_fork},           {"fork_in_handler", snippet_fork_in_handler},
     {"weak", snippet_weak},
 #endif
 };

@@ -264,6 +264,32 @@ def test_threads_and_loads_at_once(rig):
     assert counts["new"] == counts["self"] == 40000
 
 
+def test_fork_while_others_look_up(rig):
+    """libc leaves the lock of dl_iterate_phdr taken in the child when another thread had it."""
+    out, _ = rig.both([rig.host, "fork"])
+    assert out == "400 forks, 0 hung\n"
+
+
+def test_fork_in_a_signal_handler(rig):
+    out, _ = rig.both([rig.host, "fork_in_handler"])
+    assert out == "forked, 0 hung\n"
+
+
+def test_fork_with_a_thread_inside_the_loader(rig):
+    sources = [ROOT / f"src/hook/{name}.c" for name in ("elf", "loader", "resolve")]
+    done = rig.run([compile(rig.place / "forks", HERE / "resolve_forks.c", *sources)])
+    assert done.stdout == """alone: as ever, all modules
+nested: -1
+inside: without lock, all modules
+left: as ever, all modules
+in a walk: without lock, all modules
+another inside: without lock, all modules
+another left: as ever, all modules
+another holds the lock: modules
+"""
+    assert done.returncode == 0
+
+
 def test_cost_of_dlsym(rig):
     for preload in ([], [rig.shim]):
         done = rig.run([rig.host, "cost"], preload)

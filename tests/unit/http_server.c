@@ -22,8 +22,9 @@ struct http_server {
     int stop[2]; /* a pipe: closed to stop */
     pthread_t thread;
     sem_t closed;
-    _Atomic int connection; /* the open one */
     unsigned connections;
+    pthread_mutex_t lock; /* of what the test may look at while the server runs: */
+    int connection;       /* the open one; -1: none */
     struct http_request request[REQUESTS_MAX];
     unsigned request_count;
 };
@@ -100,7 +101,7 @@ static void say(int fd, const struct http_step *step)
 /* One request and what is to follow it. False: the connection is over. */
 static bool serve(struct http_server *server, int fd)
 {
-    unsigned index = server->request_count;
+    unsigned index = http_server_requests(server);
     must(index < REQUESTS_MAX, "too many requests");
     struct http_request *request = &server->request[index];
     const struct http_step *step =
@@ -112,13 +113,24 @@ static bool serve(struct http_server *server, int fd)
         return false;
     }
     request->connection = server->connections;
+    pthread_mutex_lock(&server->lock);
     server->request_count++;
+    pthread_mutex_unlock(&server->lock);
     if (step->answer)
         say(fd, step);
     char sink[4096];
     while (step->hang && read_some(server, fd, sink, sizeof(sink)) > 0)
         continue;
-    return !step->close && !step->hang;
+    if (step->deaf)
+        wait_readable(server, server->listener);
+    return !step->close && !step->hang && !step->deaf;
+}
+
+static void use_connection(struct http_server *server, int fd)
+{
+    pthread_mutex_lock(&server->lock);
+    server->connection = fd;
+    pthread_mutex_unlock(&server->lock);
 }
 
 static void *server_main(void *data)
@@ -129,9 +141,10 @@ static void *server_main(void *data)
         must(fd >= 0, "accept");
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
         server->connections++;
-        server->connection = fd;
+        use_connection(server, fd);
         while (serve(server, fd))
             continue;
+        use_connection(server, -1);
         close(fd);
         sem_post(&server->closed);
     }
@@ -156,6 +169,7 @@ struct http_server *http_server_start(const struct http_step *steps, unsigned co
     server->port = ntohs(name.sin_port);
     must(pipe(server->stop) == 0, "pipe");
     must(sem_init(&server->closed, 0, 0) == 0, "sem_init");
+    must(pthread_mutex_init(&server->lock, NULL) == 0, "pthread_mutex_init");
     must(pthread_create(&server->thread, NULL, server_main, server) == 0, "pthread_create");
     return server;
 }
@@ -173,8 +187,10 @@ void http_server_wait_closed(struct http_server *server, unsigned count)
 
 void http_server_say(struct http_server *server, const char *text)
 {
+    pthread_mutex_lock(&server->lock);
     must(send(server->connection, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text),
          "send");
+    pthread_mutex_unlock(&server->lock);
 }
 
 void http_server_stop(struct http_server *server)
@@ -185,14 +201,17 @@ void http_server_stop(struct http_server *server)
     close(server->listener);
 }
 
-unsigned http_server_requests(const struct http_server *server)
+unsigned http_server_requests(struct http_server *server)
 {
-    return server->request_count;
+    pthread_mutex_lock(&server->lock);
+    unsigned count = server->request_count;
+    pthread_mutex_unlock(&server->lock);
+    return count;
 }
 
-const struct http_request *http_server_request(const struct http_server *server, unsigned index)
+const struct http_request *http_server_request(struct http_server *server, unsigned index)
 {
-    must(index < server->request_count, "no such request");
+    must(index < http_server_requests(server), "no such request");
     return &server->request[index];
 }
 
@@ -203,5 +222,6 @@ void http_server_free(struct http_server *server)
         free(server->request[i].body);
     }
     sem_destroy(&server->closed);
+    pthread_mutex_destroy(&server->lock);
     free(server);
 }

@@ -13,6 +13,7 @@ struct http_step {
     bool skip_body;     /* answers after the request's head */
     bool close;         /* closes the connection then */
     bool hang;          /* reads and says nothing until the client closes */
+    bool deaf;          /* reads nothing more, and closes when the next connection comes */
 };
 
 struct http_request {
@@ -33,8 +34,8 @@ void http_server_wait_closed(struct http_server *server, unsigned count);
  */
 void http_server_say(struct http_server *server, const char *text);
 
-/* Ends the thread; then the requests can be looked at. */
+/* Ends the thread; the requests can be looked at once they were answered. */
 void http_server_stop(struct http_server *server);
-unsigned http_server_requests(const struct http_server *server);
-const struct http_request *http_server_request(const struct http_server *server, unsigned index);
+unsigned http_server_requests(struct http_server *server);
+const struct http_request *http_server_request(struct http_server *server, unsigned index);
 void http_server_free(struct http_server *server);

@@ -39,12 +39,21 @@ static const struct variables CASES[] = {
     {{"http_proxy=p"}, "http://localhost.example.org/", true},
 };
 
+/* As they are without any; the environment has other things in it. */
+static void unset_all(void)
+{
+    static const char *const names[] = {"http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY",
+                                        "all_proxy",  "ALL_PROXY",  "no_proxy",    "NO_PROXY"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        unsetenv(names[i]);
+}
+
 static void each_case(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
         struct shim_url url;
-        clearenv();
+        unset_all();
         for (size_t k = 0; k < 4 && CASES[i].set[k]; k++)
             assert_int_equal(putenv((char *)CASES[i].set[k]), 0);
         assert_int_equal(shim_url_parse(shim_str(CASES[i].url), &url), 0);

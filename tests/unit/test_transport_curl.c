@@ -17,6 +17,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* A handle whose descriptor was taken is left behind on purpose
@@ -280,13 +284,17 @@ static void nobody_listens(void **state)
     rig.transport->free(rig.transport);
 }
 
-/* libcurl must not say good-bye on a descriptor that the host has put in our place. */
+/* libcurl must not say good-bye on a descriptor that the host has put in our place: its handle is
+ * given up, which is no leak to tell of. */
 static void a_stolen_descriptor_is_left_alone(void **state)
 {
     (void)state;
     struct rig rig;
     char byte;
     int pair[2];
+#ifdef __SANITIZE_ADDRESS__
+    __lsan_disable();
+#endif
     rig_start(&rig, "/v1/traces");
     assert_int_equal(post(&rig), SHIM_POST_ANSWERED);
     check_seen(&rig, "1 POST /v1/traces 3 294 gzip -");
@@ -301,6 +309,9 @@ static void a_stolen_descriptor_is_left_alone(void **state)
     close(number);
     close(pair[0]);
     close(pair[1]);
+#ifdef __SANITIZE_ADDRESS__
+    __lsan_enable();
+#endif
 }
 
 static void through_a_proxy(void **state)

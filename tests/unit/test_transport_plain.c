@@ -396,7 +396,7 @@ static void an_early_answer_is_taken(void **state)
     static const struct http_step steps[] = {
         {.answer = "HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig",
          .skip_body = true,
-         .hang = true},
+         .deaf = true},
         {.answer = OK_EMPTY}};
     static char large[16 << 20];
     struct iovec body = {large, sizeof(large)};
