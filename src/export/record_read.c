@@ -3,6 +3,8 @@
  * thread only. */
 #include "export/record_read.h"
 
+#include "trace/wire.h"
+
 #include <stdbool.h>
 #include <string.h>
 
@@ -32,59 +34,18 @@ static enum message message_in(enum message outer, uint64_t field)
     return LEAF;
 }
 
-static bool read_varint(const uint8_t **data, const uint8_t *end, uint64_t *ret_value)
-{
-    uint64_t value = 0;
-
-    for (unsigned shift = 0; shift < 64 && *data < end; shift += 7) {
-        uint8_t byte = *(*data)++;
-        value |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80) {
-            *ret_value = value;
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool depth_is_fine(enum message message, const uint8_t *data, const uint8_t *end,
                           unsigned depth)
 {
     if (depth > DEPTH_MAX)
         return false;
-    while (data < end) {
-        uint64_t tag;
-        uint64_t len;
-        enum message inner;
-
-        if (!read_varint(&data, end, &tag))
+    struct shim_wire_field field;
+    while (shim_wire_next_field(&data, end, &field)) {
+        enum message inner = field.type == SHIM_WIRE_LEN ? message_in(message, field.number) : LEAF;
+        if (inner != LEAF && !depth_is_fine(inner, field.value, field.end, depth + 1))
             return false;
-        switch (tag & 7) {
-        case 0:
-            if (!read_varint(&data, end, &len))
-                return false;
-            continue;
-        case 1:
-            len = 8;
-            break;
-        case 2:
-            if (!read_varint(&data, end, &len))
-                return false;
-            break;
-        case 5:
-            len = 4;
-            break;
-        default:
-            return false;
-        }
-        if (len > (size_t)(end - data))
-            return false;
-        inner = (tag & 7) == 2 ? message_in(message, tag >> 3) : LEAF;
-        if (inner != LEAF && !depth_is_fine(inner, data, data + len, depth + 1))
-            return false;
-        data += len;
     }
-    return true;
+    return data == end;
 }
 
 Otlp__Span *shim_record_unpack(const uint8_t *message, size_t len)

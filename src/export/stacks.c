@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "export/symbols.h"
 #include "trace/record.h"
+#include "trace/wire.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -38,69 +39,18 @@ int shim_stacks_load(_Atomic(int (*)(void **, int)) *ret_backtrace)
     return 0;
 }
 
-/* A top-level field of a message. */
-struct field {
-    uint64_t number;
-    const uint8_t *begin; /* with its tag */
-    const uint8_t *value; /* of a length-delimited one */
-    const uint8_t *end;
-};
-
-static bool read_varint(const uint8_t **data, const uint8_t *end, uint64_t *ret_value)
+/* As shim_wire_next_field; a stack that is no bytes is no message of ours either. */
+static bool next_field(const uint8_t **data, const uint8_t *end, struct shim_wire_field *ret_field)
 {
-    uint64_t value = 0;
-
-    for (unsigned shift = 0; shift < 64 && *data < end; shift += 7) {
-        uint8_t byte = *(*data)++;
-        value |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80) {
-            *ret_value = value;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* False at the end, and where the bytes are no message. */
-static bool next_field(const uint8_t **data, const uint8_t *end, struct field *ret_field)
-{
-    const uint8_t *p = *data;
-    uint64_t tag;
-    uint64_t len = 0;
-
-    if (!read_varint(&p, end, &tag))
-        return false;
-    switch (tag & 7) {
-    case 0:
-        if (!read_varint(&p, end, &len))
-            return false;
-        len = 0;
-        break;
-    case 1:
-        len = 8;
-        break;
-    case 2:
-        if (!read_varint(&p, end, &len))
-            return false;
-        break;
-    case 5:
-        len = 4;
-        break;
-    default:
-        return false;
-    }
-    if (len > (size_t)(end - p))
-        return false;
-    *ret_field = (struct field){tag >> 3, *data, p, p + len};
-    *data = p + len;
-    return (tag & 7) == 2 || ret_field->number != SHIM_RECORD_FIELD_STACK;
+    return shim_wire_next_field(data, end, ret_field) &&
+           (ret_field->type == SHIM_WIRE_LEN || ret_field->number != SHIM_RECORD_FIELD_STACK);
 }
 
 /* The stack of a record; false: it has none, or is no whole message. */
-static bool find_stack(const uint8_t *message, size_t len, struct field *ret_stack)
+static bool find_stack(const uint8_t *message, size_t len, struct shim_wire_field *ret_stack)
 {
     const uint8_t *end = message + len;
-    struct field field;
+    struct shim_wire_field field;
     bool found = false;
 
     while (next_field(&message, end, &field)) {
@@ -118,7 +68,7 @@ bool shim_stacks_present(const struct shim_batch *batch)
         const uint8_t *data = batch->piece[i].data;
         const uint8_t *end = data + batch->piece[i].len;
         const uint8_t *message;
-        struct field stack;
+        struct shim_wire_field stack;
         size_t len;
 
         while ((message = shim_record_next(&data, end, &len))) {
@@ -156,7 +106,7 @@ static void write_lines(struct shim_buf *buf, const struct shim_symbol *symbol, 
 }
 
 /* `text` has STACK_TEXT_MAX bytes. Returns the length, without the last newline. */
-static size_t stack_text(char *text, const struct field *stack)
+static size_t stack_text(char *text, const struct shim_wire_field *stack)
 {
     size_t count = (size_t)(stack->end - stack->value) / sizeof(uint64_t);
     struct shim_symbol *symbol;
@@ -233,13 +183,13 @@ static uint8_t *put_head(uint8_t *dst, size_t len)
 /* Writes the record without its stack and with the attribute; at most len + SHIM_RECORD_HEAD +
  * ATTRIBUTE_ROOM bytes. */
 static uint8_t *put_resolved(uint8_t *dst, const uint8_t *message, size_t len,
-                             const struct field *stack)
+                             const struct shim_wire_field *stack)
 {
     char text[STACK_TEXT_MAX];
     size_t text_len = stack_text(text, stack);
     uint8_t *begin = dst;
     const uint8_t *end = message + len;
-    struct field field;
+    struct shim_wire_field field;
 
     dst += SHIM_RECORD_HEAD;
     while (next_field(&message, end, &field)) {
@@ -282,7 +232,7 @@ static bool reserve(struct output *output, size_t more)
 
 static bool add_record(struct output *output, const uint8_t *message, size_t len)
 {
-    struct field stack;
+    struct shim_wire_field stack;
     uint8_t *dst;
 
     if (!reserve(output, len + SHIM_RECORD_HEAD + ATTRIBUTE_ROOM))

@@ -2,6 +2,7 @@
  * large enough. Leaf of trace/. Async-signal-safe. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -68,4 +69,40 @@ static inline const uint8_t *shim_wire_get_varint(const uint8_t *p, const uint8_
         }
     }
     return NULL;
+}
+
+/* One field of a message. */
+struct shim_wire_field {
+    uint64_t number;
+    enum shim_wire_type type;
+    const uint8_t *begin; /* with its tag */
+    const uint8_t *value; /* LEN: the contents; FIXED: the bytes; VARINT: equal to `end` */
+    const uint8_t *end;
+};
+
+/* Steps to the next field: *data points behind it. False at the end (*data == end), and where the
+ * bytes are no message. */
+static inline bool shim_wire_next_field(const uint8_t **data, const uint8_t *end,
+                                        struct shim_wire_field *ret_field)
+{
+    uint64_t tag, len = 0;
+    const uint8_t *p = *data < end ? shim_wire_get_varint(*data, end, &tag) : NULL;
+    if (!p)
+        return false;
+    enum shim_wire_type type = tag & 7;
+    if (type == SHIM_WIRE_FIXED64)
+        len = 8;
+    else if (type == SHIM_WIRE_FIXED32)
+        len = 4;
+    else if (type == SHIM_WIRE_VARINT || type == SHIM_WIRE_LEN)
+        p = shim_wire_get_varint(p, end, &len);
+    else
+        return false;
+    if (type == SHIM_WIRE_VARINT)
+        len = 0;
+    if (!p || len > (size_t)(end - p))
+        return false;
+    *ret_field = (struct shim_wire_field){tag >> 3, type, *data, p, p + len};
+    *data = p + len;
+    return true;
 }
