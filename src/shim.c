@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "export/exporter.h"
 #include "hook/hook.h"
+#include "hook/loader.h"
 #include "instr/instr.h"
 #include "trace/recorder.h"
 
@@ -233,6 +234,8 @@ static void *run_exporter(void *unused)
         .process_start_ns = load_time_ns,
         .harvest = shim_recorder_harvest,
         .refresh_clock = shim_recorder_refresh_clock,
+        .loader_enter = shim_loader_enter,
+        .loader_leave = shim_loader_leave,
         .waiting = &shim_recorder.waiting,
         .wait_at_exit = wait_at_exit,
         .doorbell = &shim_recorder.doorbell,
@@ -243,7 +246,9 @@ static void *run_exporter(void *unused)
     };
     print_warnings();
     leave_descriptor_table();
+    int place = shim_loader_enter();
     void *module = dlopen(exporter_path, RTLD_NOW | RTLD_LOCAL);
+    shim_loader_leave(place);
     void *symbol = module ? REAL(dlsym)(module, SHIM_EXPORTER_ENTRY) : NULL;
     if (!symbol) {
         const char *why = dlerror();

@@ -24,6 +24,10 @@ struct shim_export_source {
     /* Refreshes the offset between CLOCK_MONOTONIC and the wall clock. */
     void (*refresh_clock)(void);
 
+    /* Around whatever takes the dynamic linker's locks: a host that forks meanwhile waits, within
+     * bounds, or its child would find them taken for good. leave takes what enter returned. */
+    int (*loader_enter)(void);
+    void (*loader_leave)(int place);
     /* Spans posted and not yet dealt with; the exporter takes off what it has dealt with. */
     _Atomic uint64_t *waiting;
     /* Puts the handler that waits for the exporter at exit in front of those registered meanwhile

@@ -147,9 +147,12 @@ static void send_to_sinks(struct worker *worker, const struct shim_batch *batch)
 static void send_batch(struct worker *worker, const struct shim_batch *batch)
 {
     size_t len = 0;
-    uint8_t *resolved = worker->source->config->stacks && shim_stacks_present(batch)
-                            ? shim_stacks_resolve(batch, &len)
-                            : NULL;
+    uint8_t *resolved = NULL;
+    if (worker->source->config->stacks && shim_stacks_present(batch)) {
+        int place = worker->source->loader_enter();
+        resolved = shim_stacks_resolve(batch, &len);
+        worker->source->loader_leave(place);
+    }
     if (!resolved) {
         send_to_sinks(worker, batch);
         return;
@@ -264,14 +267,16 @@ static int run(const struct shim_export_source *source)
     worker->batch_spans_max = config->bsp_max_export_batch_size_is_set
                                   ? config->bsp_max_export_batch_size
                                   : BATCH_SPANS_MAX;
+    int place = source->loader_enter(); /* libcurl and libunwind are loaded here, if at all */
     make_sinks(worker);
+    if (config->stacks)
+        shim_stacks_load(source->backtrace);
+    source->loader_leave(place);
     if (worker->sink_count == 0) {
         shim_resource_fini(&worker->resource);
         free(worker);
         return -EINVAL;
     }
-    if (config->stacks)
-        shim_stacks_load(source->backtrace);
     work(worker);
     return 0;
 }

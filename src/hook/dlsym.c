@@ -55,6 +55,14 @@ static bool is_our_function(shim_function function)
     return shim_is_ours((const void *)(uintptr_t)function);
 }
 
+/* What a reference to libc's function of that name would bind to behind us. */
+static shim_function find_libc(const struct request *request)
+{
+    enum shim_libc which = request->hooked.libc;
+
+    return which != SHIM_LIBC_COUNT ? shim_libc_look_up(which) : shim_resolve_libc(request->name);
+}
+
 static struct answer give_wrapper(const struct request *request, const struct shim_library *library)
 {
     const struct shim_hooked *hooked = &request->hooked;
@@ -73,8 +81,7 @@ static struct answer give_wrapper_of(const struct request *request, shim_functio
     const struct shim_library *library;
 
     if (hooked->set == NULL)
-        return found == shim_resolve_libc(request->name) ? give_wrapper(request, NULL)
-                                                         : give(found);
+        return found == find_libc(request) ? give_wrapper(request, NULL) : give(found);
     library = shim_library_of_address(hooked->set, (const void *)(uintptr_t)found);
     if (library == NULL || library->function[hooked->index] != found)
         return give(found);
@@ -89,7 +96,7 @@ static struct answer find_behind_us(const struct request *request, const void *c
     bool exists;
 
     if (request->hooked.set == NULL) {
-        exists = shim_resolve_libc(request->name) != NULL;
+        exists = find_libc(request) != NULL;
     } else {
         library = shim_library_of_caller(request->hooked.set, caller);
         exists = library != NULL && library->function[request->hooked.index] != NULL;
@@ -110,8 +117,8 @@ static struct answer find_default(const struct request *request)
     return jump(request); /* a module before us has its own, or the caller's scope has more */
 }
 
-/* Modules in the order of the scope: does the caller stand before us, and does one in between
- * define it? */
+/* Modules before us in the order of the scope: is one the caller, and does one after it define the
+ * name? */
 struct order {
     const struct request *request;
     bool past_caller, defined;
@@ -123,8 +130,6 @@ static bool visit_order(const struct shim_module *module, void *data)
     const struct request *request = order->request;
     uintptr_t caller = (uintptr_t)request->caller;
 
-    if (shim_is_ours((const void *)module->start))
-        return true;
     if (order->past_caller && !order->defined)
         order->defined = (request->version != NULL
                               ? shim_elf_find_version(module, request->name, request->version)
@@ -139,7 +144,7 @@ static struct answer find_next(const struct request *request)
     struct order order = {.request = request};
     shim_function found;
 
-    shim_modules_walk(visit_order, &order);
+    shim_modules_walk_before_us(visit_order, &order);
     if (!order.past_caller || order.defined)
         return jump(request); /* the real answer is not ours */
     if (request->version == NULL)

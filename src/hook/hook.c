@@ -42,8 +42,9 @@ static struct shim_hooked describe(const struct shim_hook *hook)
          set != __stop_shim_library_sets; set++)
         for (uint32_t i = 0; *set != NULL && i < (*set)->function_count; i++)
             if (shim_elf_equal((*set)->functions[i].name, hook->name))
-                return (struct shim_hooked){.hook = hook, .set = *set, .index = i};
-    return (struct shim_hooked){.hook = hook};
+                return (struct shim_hooked){
+                    .hook = hook, .set = *set, .index = i, .libc = SHIM_LIBC_COUNT};
+    return (struct shim_hooked){.hook = hook, .libc = shim_libc_named(hook->name)};
 }
 
 void shim_hook_init(void)

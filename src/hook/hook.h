@@ -38,6 +38,7 @@ struct shim_hooked {
     const struct shim_hook *hook;
     struct shim_library_set *set; /* NULL: libc's */
     uint32_t index;               /* in the set */
+    enum shim_libc libc;          /* SHIM_LIBC_COUNT: not a name of libc's that we call */
 };
 
 /* Whether the name is hooked. */

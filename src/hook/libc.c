@@ -60,11 +60,23 @@ static shim_function failing(enum missing missing)
     }
 }
 
-/* What is missing is looked for each time: libpthread may be loaded later. */
-static shim_function look_up(enum shim_libc which)
+enum shim_libc shim_libc_named(const char *name)
 {
-    shim_function found = shim_resolve_libc(names[which]);
+    unsigned which = 0;
 
+    while (which < SHIM_LIBC_COUNT && !shim_elf_equal(names[which], name))
+        which++;
+    return (enum shim_libc)which;
+}
+
+/* What is missing is looked for each time: libpthread may be loaded later. */
+shim_function shim_libc_look_up(enum shim_libc which)
+{
+    shim_function found = atomic_load_explicit(&shim_libc_function[which], memory_order_relaxed);
+
+    if (found != NULL)
+        return found;
+    found = shim_resolve_libc(names[which]);
     if (found != NULL)
         atomic_store_explicit(&shim_libc_function[which], found, memory_order_relaxed);
     return found;
@@ -77,13 +89,12 @@ void shim_libc_init(void)
 
 shim_function shim_libc_find(enum shim_libc which)
 {
-    shim_function found = look_up(which);
+    shim_function found = shim_libc_look_up(which);
 
     return found != NULL ? found : failing(missing_kind[which]);
 }
 
 bool shim_libc_has(enum shim_libc which)
 {
-    return atomic_load_explicit(&shim_libc_function[which], memory_order_relaxed) != NULL ||
-           look_up(which) != NULL;
+    return shim_libc_look_up(which) != NULL;
 }

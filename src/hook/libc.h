@@ -59,6 +59,12 @@ static inline shim_function shim_libc_get(enum shim_libc which)
     return __builtin_expect(found != NULL, 1) ? found : shim_libc_find(which);
 }
 
+/* Which one the name is; SHIM_LIBC_COUNT: none of these. */
+enum shim_libc shim_libc_named(const char *name);
+
+/* The real function, without a walk through the modules when it was found before; NULL: missing. */
+shim_function shim_libc_look_up(enum shim_libc which);
+
 /* Whether this libc has it. */
 bool shim_libc_has(enum shim_libc which);
 

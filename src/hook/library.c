@@ -109,9 +109,11 @@ static struct shim_library *claim(struct shim_library_set *set)
     return NULL;
 }
 
-/* Two threads that meet here may both add the same copy; that does no harm. */
+/* Two threads that meet here may both add the same copy; that does no harm. `generation` is from
+ * before the module was looked at. */
 static const struct shim_library *library_of_module(struct shim_library_set *set,
-                                                    const struct shim_module *module)
+                                                    const struct shim_module *module,
+                                                    uint32_t generation)
 {
     shim_function functions[SHIM_LIBRARY_FUNCTIONS_MAX] = {NULL};
     const char *name = module->soname != NULL ? module->soname : module->path;
@@ -119,8 +121,10 @@ static const struct shim_library *library_of_module(struct shim_library_set *set
     for (uint32_t i = 0; i < set->function_count; i++)
         functions[i] = function_of_copy(module, set->functions[i].name);
     for (size_t i = 0; i < SHIM_LIBRARIES_MAX; i++)
-        if (is_same(&set->library[i], module, functions))
+        if (is_same(&set->library[i], module, functions)) {
+            atomic_store_explicit(&set->library[i].generation, generation, memory_order_release);
             return &set->library[i];
+        }
 
     struct shim_library *library = claim(set);
     if (library == NULL)
@@ -132,6 +136,7 @@ static const struct shim_library *library_of_module(struct shim_library_set *set
     for (size_t i = 0; i < sizeof(library->soname) - 1 && name[i] != '\0'; i++)
         library->soname[i] = name[i];
     memcpy(library->function, functions, sizeof(functions));
+    atomic_store_explicit(&library->generation, generation, memory_order_relaxed);
     atomic_store_explicit(&library->state, LIBRARY_READY, memory_order_release);
     return library;
 }
@@ -184,14 +189,15 @@ static void remember_caller(struct shim_library_set *set, const struct shim_modu
     atomic_store_explicit(&caller->sequence, sequence + 2, memory_order_release);
 }
 
-static const struct shim_library *find_library(struct shim_library_set *set, const void *caller)
+static const struct shim_library *find_library(struct shim_library_set *set, const void *caller,
+                                               uint32_t generation)
 {
     struct core core = {.set = set};
     struct shim_module copy;
 
     if (shim_module_find(caller, is_copy, &core, &copy) < 0)
         return NULL;
-    return library_of_module(set, &copy);
+    return library_of_module(set, &copy, generation);
 }
 
 static void note_itself(struct shim_library_set *set, const struct shim_library *library,
@@ -224,9 +230,11 @@ const struct shim_library *shim_library_find(struct shim_library_set *set,
             break; /* no slot after this one was ever used */
     }
 
-    const struct shim_library *library = find_library(set, return_address);
+    const struct shim_library *library = find_library(set, return_address, generation);
+    if (return_address == NULL) /* who asks for the whole scope */
+        module = (struct shim_module){.start = 0, .end = 1};
     /* Code that no module contains was made at run time: nothing says how long it stays. */
-    if (library != NULL && shim_module_of(return_address, &module) == 0)
+    if (library != NULL && (return_address == NULL || shim_module_of(return_address, &module) == 0))
         remember_caller(set, &module, library, generation);
     return library;
 }
@@ -236,8 +244,19 @@ const struct shim_library *shim_library_of_address(struct shim_library_set *set,
 {
     struct core core = {.set = set};
     struct shim_module module;
+    uint32_t generation = atomic_load_explicit(&shim_modules_generation, memory_order_acquire);
 
+    for (size_t i = 0; i < SHIM_LIBRARIES_MAX; i++) {
+        const struct shim_library *library = &set->library[i];
+        uint32_t state = atomic_load_explicit(&library->state, memory_order_acquire);
+
+        if (state == LIBRARY_FREE)
+            break; /* they are taken in order and never given back */
+        if (state == LIBRARY_READY && shim_library_contains(library, address) &&
+            atomic_load_explicit(&library->generation, memory_order_acquire) == generation)
+            return library;
+    }
     if (shim_module_of(address, &module) < 0 || shim_is_ours(address) || !is_copy(&module, &core))
         return NULL;
-    return library_of_module(set, &module);
+    return library_of_module(set, &module, generation);
 }

@@ -35,6 +35,7 @@ struct shim_library {
     /* By index; NULL: this copy does not have it. Cast by REAL_OF. */
     shim_function function[SHIM_LIBRARY_FUNCTIONS_MAX];
     _Atomic uint32_t state;
+    _Atomic uint32_t generation; /* for which the above is known to hold */
 };
 
 struct shim_library_caller {

@@ -11,6 +11,9 @@
 
 /* As many modules as a search through dependencies follows; Chromium has 200. */
 #define SEARCH_MAX 1024u
+/* As many modules before ours as are remembered: the program, the vdso, and what was preloaded
+ * before us. */
+#define BEFORE_MAX 8u
 
 _Atomic uint32_t shim_modules_generation;
 
@@ -35,11 +38,41 @@ static int walk_one(struct dl_phdr_info *info, size_t size, void *data)
     return walk->visit(&module, walk->data);
 }
 
+/* -ENOSYS: this libc does not tell. */
+static int describe(const void *address, struct shim_module *ret_module)
+{
+    struct dl_find_object object;
+    int found = shim_loader_find_object(address, &object);
+
+    if (found <= 0 || object.dlfo_link_map == NULL)
+        return found < 0 ? -ENOSYS : -ENOENT;
+    return shim_module_init_parts(ret_module, object.dlfo_link_map->l_addr,
+                                  (uintptr_t)object.dlfo_map_start, (uintptr_t)object.dlfo_map_end,
+                                  object.dlfo_link_map->l_name, object.dlfo_link_map->l_ld);
+}
+
+static bool walk_unlocked(const struct link_map *first, const struct walk *walk)
+{
+    for (const struct link_map *map = first; map != NULL; map = map->l_next) {
+        struct shim_module module;
+
+        if (!shim_loader_is_gone(map) && describe(map->l_ld, &module) == 0 &&
+            walk->visit(&module, walk->data))
+            return true;
+    }
+    return false;
+}
+
 bool shim_modules_walk(bool (*visit)(const struct shim_module *module, void *data), void *data)
 {
     struct walk walk = {.visit = visit, .data = data};
+    int place = shim_loader_enter();
+    const struct link_map *first = shim_loader_unlocked();
+    bool stopped =
+        first != NULL ? walk_unlocked(first, &walk) : shim_loader_iterate(walk_one, &walk) != 0;
 
-    return shim_loader_iterate(walk_one, &walk) != 0;
+    shim_loader_leave(place);
+    return stopped;
 }
 
 static bool contains(const struct shim_module *module, const void *address)
@@ -50,6 +83,52 @@ static bool contains(const struct shim_module *module, const void *address)
 static bool is_ours(const struct shim_module *module)
 {
     return contains(module, __ehdr_start);
+}
+
+/* They have been there since the start and never go. */
+static struct shim_module before_us[BEFORE_MAX];
+static size_t before_count;
+static atomic_bool is_before_known;
+
+struct walk_before {
+    bool (*visit)(const struct shim_module *module, void *data);
+    void *data;
+    bool stopped;
+};
+
+static bool visit_before(const struct shim_module *module, void *data)
+{
+    struct walk_before *walk = data;
+
+    if (is_ours(module))
+        return true;
+    walk->stopped = walk->visit(module, walk->data);
+    return walk->stopped;
+}
+
+bool shim_modules_walk_before_us(bool (*visit)(const struct shim_module *module, void *data),
+                                 void *data)
+{
+    struct walk_before walk = {.visit = visit, .data = data};
+
+    if (!atomic_load_explicit(&is_before_known, memory_order_acquire)) {
+        shim_modules_walk(visit_before, &walk);
+        return walk.stopped;
+    }
+    for (size_t i = 0; i < before_count; i++)
+        if (visit(&before_us[i], data))
+            return true;
+    return false;
+}
+
+static bool remember_before(const struct shim_module *module, void *data)
+{
+    (void)data;
+    /* Behind libc we were not preloaded, and what is before us may go. */
+    if (before_count == BEFORE_MAX || shim_elf_is_named(module, "libc.so.6"))
+        return true;
+    before_us[before_count++] = *module;
+    return false;
 }
 
 /* A visit to the modules loaded after ours. */
@@ -364,18 +443,12 @@ static bool visit_address(const struct shim_module *module, void *data)
 
 int shim_module_of(const void *address, struct shim_module *ret_module)
 {
-    struct dl_find_object object;
     struct shim_module module;
     struct search_address search = {.address = address, .found = &module};
-    int found = shim_loader_find_object(address, &object);
 
-    if (found == 0 || (found < 0 && !shim_modules_walk(visit_address, &search)))
-        return -ENOENT;
-    if (found > 0 &&
-        (object.dlfo_link_map == NULL ||
-         shim_module_init_parts(&module, object.dlfo_link_map->l_addr,
-                                (uintptr_t)object.dlfo_map_start, (uintptr_t)object.dlfo_map_end,
-                                object.dlfo_link_map->l_name, object.dlfo_link_map->l_ld) < 0))
+    int described = describe(address, &module);
+
+    if (described < 0 && (described != -ENOSYS || !shim_modules_walk(visit_address, &search)))
         return -ENOENT;
     *ret_module = module;
     return 0;
@@ -384,4 +457,10 @@ int shim_module_of(const void *address, struct shim_module *ret_module)
 void shim_resolve_init(void)
 {
     shim_loader_init();
+    shim_loader_watch_forks();
+    if (atomic_load(&is_before_known))
+        return;
+    before_count = 0;
+    if (!shim_modules_walk_before_us(remember_before, NULL))
+        atomic_store_explicit(&is_before_known, true, memory_order_release);
 }

@@ -27,7 +27,8 @@ static inline bool shim_is_ours(const void *address)
     return (uintptr_t)address >= (uintptr_t)__ehdr_start && (uintptr_t)address < (uintptr_t)_end;
 }
 
-/* For the constructor: finds what shim_module_of wants. The first use does it otherwise. */
+/* For the constructor: finds what shim_module_of wants, which the first use does otherwise, and
+ * looks after forks: a child must not find the loader's locks taken by a thread that it has not. */
 void shim_resolve_init(void);
 
 /* The module that contains the address: 0, or -ENOENT. Wait-free where libc has _dl_find_object
@@ -43,6 +44,11 @@ bool shim_modules_walk(bool (*visit)(const struct shim_module *module, void *dat
  * on the one side and the libraries on the other. */
 bool shim_modules_walk_interposers(bool (*visit)(const struct shim_module *module, void *data),
                                    void *data);
+
+/* The same for those that come before us: the program and what was preloaded first. Without a walk
+ * once initialised. */
+bool shim_modules_walk_before_us(bool (*visit)(const struct shim_module *module, void *data),
+                                 void *data);
 
 /* Finds a module that satisfies `accept`, never ours. The order: the module that contains `caller`
  * and what it needs, breadth first; then those loaded after ours; then all. 0, or -ENOENT. The
