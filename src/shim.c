@@ -231,7 +231,6 @@ static void *run_exporter(void *unused)
         .config = &shim_config,
         .counters = &shim_recorder.counters,
         .pool = &shim_recorder.pool,
-        .process_start_ns = load_time_ns,
         .harvest = shim_recorder_harvest,
         .refresh_clock = shim_recorder_refresh_clock,
         .loader_enter = shim_loader_enter,
@@ -323,9 +322,7 @@ __attribute__((constructor)) static void load(void)
     load_time_ns = shim_clock_now();
     shim_config_read(environ);
     if (!shim_config.disabled) {
-        const char *target = shim_config.log_target;
-        shim_log_init(target[0] || !shim_config.log_level_is_set ? target : "stderr",
-                      shim_config.log_level);
+        shim_log_init(shim_config.log_target, shim_config.log_level);
         find_exporter();
         shim_recorder_init(&shim_config);
         shim_recorder.start_exporter = start_exporter;

@@ -60,7 +60,7 @@ struct shim_config {
     const char *resource_attributes; /* as written */
     bool command_args;               /* OTELSHIM_COMMAND_ARGS: process.command_args too */
 
-    const char *log_target; /* "" : nowhere; "stderr" also when only log_level was set */
+    const char *log_target; /* "" : nowhere; "stderr" when only log_level was set */
     enum shim_log_level log_level;
     bool log_level_is_set;
 

@@ -17,7 +17,6 @@ struct shim_export_source {
     const struct shim_config *config;
     struct shim_counters *counters;
     struct shim_pool *pool;
-    uint64_t process_start_ns; /* CLOCK_MONOTONIC when the shim was loaded */
 
     /* Asks all threads' unfinished chunks in: posts those with records to the pool. */
     void (*harvest)(void);

@@ -245,9 +245,7 @@ static void make_sinks(struct worker *worker)
 static int run(const struct shim_export_source *source)
 {
     const struct shim_config *config = source->config;
-    shim_log_init(config->log_target[0] || !config->log_level_is_set ? config->log_target
-                                                                     : "stderr",
-                  config->log_level);
+    shim_log_init(config->log_target, config->log_level);
     pthread_setname_np(pthread_self(), SHIM_NAME);
     struct worker *worker = calloc(1, sizeof(*worker));
     if (!worker)

@@ -93,8 +93,3 @@ shim_function shim_libc_find(enum shim_libc which)
 
     return found != NULL ? found : failing(missing_kind[which]);
 }
-
-bool shim_libc_has(enum shim_libc which)
-{
-    return shim_libc_look_up(which) != NULL;
-}

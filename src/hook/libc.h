@@ -65,8 +65,5 @@ enum shim_libc shim_libc_named(const char *name);
 /* The real function, without a walk through the modules when it was found before; NULL: missing. */
 shim_function shim_libc_look_up(enum shim_libc which);
 
-/* Whether this libc has it. */
-bool shim_libc_has(enum shim_libc which);
-
 /* REAL(poll)(fds, count, timeout): one load and an indirect call. Its header is to be included. */
 #define REAL(name) ((typeof(&(name)))shim_libc_get(SHIM_LIBC_##name))

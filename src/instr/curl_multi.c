@@ -91,7 +91,9 @@ static unsigned enter(const struct curl_multi_state *state, const void *frame)
     end_continuation(state->multi);
     if (!state->first)
         return 0;
+    int saved_errno = errno;
     struct shim_thread *thread = shim_thread_self();
+    errno = saved_errno;
     const struct shim_context *context =
         state->first->next ? &nothing_current : &state->first->context;
     return thread ? shim_thread_enter(thread, frame, context) : 0;

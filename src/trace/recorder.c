@@ -129,8 +129,7 @@ static void start_over(void)
         if (thread != shim_thread_tls)
             shim_slab_give_back(&r->threads, thread);
     }
-    /* Whoever ends one of the parent's spans here must not write into chunks that are others' now.
-     */
+    /* Spans that were running are the parent's to record, and their chunks are others' now. */
     uint32_t spans = atomic_load(&r->spans.fresh);
     for (uint32_t index = 1; index <= spans; index++) {
         struct shim_span *span = shim_slab_get(&r->spans, index);
@@ -141,7 +140,6 @@ static void start_over(void)
         atomic_store(&r->counters.value[i], 0);
     atomic_store(&r->waiting, 0);
     atomic_store(&r->exporter, 0);
-    atomic_fetch_add(&r->epoch, 1);
     atomic_store(&r->pid, getpid());
     random_salt = make_salt();
     if (shim_thread_tls)

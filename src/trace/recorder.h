@@ -31,7 +31,6 @@ struct shim_recorder {
     _Atomic uint64_t waiting;     /* spans posted and not yet taken by the exporter */
     _Atomic uint32_t doorbell;    /* futex: the exporter sleeps on it */
     _Atomic uint32_t exporter;    /* 0: not started, 1: has been */
-    _Atomic uint32_t epoch;       /* counts forks: spans of an older one belong to the parent */
     uint64_t stacks_after_ns; /* call stacks for spans that ran longer; 0: for failed ones only */
     bool stacks;
     _Atomic(int (*)(void **, int)) backtrace; /* NULL: libunwind not there (yet) */

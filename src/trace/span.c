@@ -56,17 +56,12 @@ static bool is_current(struct shim_span *span, struct shim_span_ref ref)
                        ref.generation;
 }
 
-static bool is_ours(const struct shim_span *span)
-{
-    return span->epoch == atomic_load_explicit(&shim_recorder.epoch, memory_order_relaxed);
-}
-
 struct shim_span *shim_span_hold(struct shim_span_ref ref)
 {
     struct shim_span *span = shim_slab_get(&shim_recorder.spans, ref.slot);
     if (!span || !hold(span, ref.generation))
         return NULL;
-    if (span->recording && is_ours(span))
+    if (span->recording)
         return span;
     shim_span_release(span);
     return NULL;
@@ -194,7 +189,6 @@ struct shim_span *shim_span_start(struct shim_thread *thread, enum shim_span_kin
     span->recording = sampled && atomic_load_explicit(&r->records, memory_order_relaxed);
     if (sampled && !span->recording)
         shim_count(&r->counters, atomic_load(&r->not_kept), 1);
-    span->epoch = atomic_load_explicit(&r->epoch, memory_order_relaxed);
     span->kind = (uint8_t)kind;
     span->status = SHIM_STATUS_UNSET;
     span->status_has_text = false;
@@ -379,8 +373,7 @@ static void retire(struct shim_thread *thread, struct shim_span *span, struct sh
 
 void shim_span_end_held(struct shim_thread *thread, struct shim_span *span)
 {
-    /* A span that was running when the process forked is its parent's to end. */
-    if (!span->recording || !is_ours(span)) {
+    if (!span->recording) {
         retire(thread, span, NULL);
         return;
     }
@@ -416,12 +409,4 @@ void shim_span_end_ref(struct shim_thread *thread, struct shim_span_ref ref)
             (seen & SHIM_SPAN_END_WANTED))
             return;
     }
-}
-
-void shim_span_end(struct shim_thread *thread, struct shim_span *span)
-{
-    if (!span)
-        return;
-    uint64_t state = atomic_load_explicit(&span->state, memory_order_relaxed);
-    shim_span_end_ref(thread, (struct shim_span_ref){span->slot.index, generation_of(state)});
 }

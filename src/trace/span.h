@@ -30,9 +30,9 @@ struct shim_span {
     struct shim_slot slot;
     /* generation << 32 | flags; the generation is odd while the span runs */
     _Atomic uint64_t state;
-    uint32_t epoch;
     uint8_t kind, status;
-    bool recording;       /* false: only its ids count */
+    bool recording; /* false: only its ids count, or it is the parent's that this process was forked
+                       from */
     bool status_has_text; /* the whole status is in the data */
     bool has_parent, parent_is_remote;
     uint16_t attribute_count, event_count, link_count;
@@ -113,8 +113,6 @@ uint64_t shim_span_now(void);
 void shim_span_end_ref(struct shim_thread *thread, struct shim_span_ref ref);
 /* The same for one that the caller holds. */
 void shim_span_end_held(struct shim_thread *thread, struct shim_span *span);
-/* The same for one that nobody else can have ended. NULL is taken. */
-void shim_span_end(struct shim_thread *thread, struct shim_span *span);
 
 /* Whether the span behind the reference has ended. No reference at all counts as ended. */
 bool shim_span_ref_has_ended(struct shim_span_ref ref);

@@ -2,15 +2,10 @@
 #pragma once
 
 #include "../unit/test_carrier.h"
+#include "check.h"
 
 #include <stdint.h>
 #include <stdlib.h>
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            abort();                                                                               \
-    } while (0)
 
 /* Lines "name: value", or values alone that go to the given name. */
 static inline void fuzz_carrier(struct test_carrier *carrier, const char *name,

@@ -1,17 +1,13 @@
 /* OTEL_EXPORTER_OTLP_HEADERS beside an endpoint: whatever stands in them, no line of the request's
  * head is made or broken by it. */
+#include "check.h"
+
 #include "base/url.h"
 #include "export/request_head.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            abort();                                                                               \
-    } while (0)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,6 +1,8 @@
 /* What the resource is made of: OTEL_RESOURCE_ATTRIBUTES whole, and the texts of /proc and /etc as
  * some system may write them. What comes out is part of what went in, or text that is valid UTF-8.
  */
+#include "check.h"
+
 #include "base/utf8.h"
 #include "trace/host_facts.h"
 #include "trace/resource.h"
@@ -8,12 +10,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            abort();                                                                               \
-    } while (0)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
